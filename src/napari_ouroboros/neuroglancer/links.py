@@ -1,0 +1,162 @@
+"""Neuroglancer links: the state behind ``#!``, in every way in which it is written."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+
+from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.neuroglancer.sources import without_credentials
+
+#: Seconds that a server may take to deliver a state.
+TIMEOUT = 20.0
+_DEFAULT = "https://neuroglancer-demo.appspot.com/"
+_URL = re.compile(r"(middleauth\+)?(https?|gs|s3|file)://")
+
+
+def is_link(text: str) -> bool:
+    """Whether `text` is a link or the part of one from ``#!`` on, and not a path."""
+    text = text.lstrip()
+    return text.startswith("#!") or (_URL.match(text) is not None and not text.startswith("file:"))
+
+
+def make_link(state: dict[str, Any], base: str = _DEFAULT) -> str:
+    """Return a link that opens `state` in the Neuroglancer at `base`."""
+    text = json.dumps(state, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # What encodeURI leaves alone, less the characters that mail and chat programs cut off.
+    return f"{base.partition('#')[0]}#!{quote(text, safe='~@$&+=:?/-_.')}"
+
+
+def read_link(link: str) -> dict[str, Any] | str:
+    """Return the state that `link` holds, or the URL of the JSON that it points to.
+
+    Raises
+    ------
+    UserError
+        Where there is no state in it, or a broken one: one line with line and column.
+    """
+    link = link.strip()
+    _, mark, fragment = link.partition("#")
+    if not mark:
+        # Some sites keep their states on a server and name them in the query.
+        named = parse_qs(urlsplit(link).query).get("json_url")
+        return named[0] if named else link
+    fragment = fragment.removeprefix("!")
+    if not fragment:
+        raise UserError("this link holds no state: nothing follows '#!'")
+    try:
+        text = unquote(fragment, errors="strict")
+    except UnicodeDecodeError:
+        raise UserError("the state in this link is not UTF-8; copy the link again") from None
+    if _URL.match(text):
+        return text
+    text = text.removeprefix("+")  # "#!+{...}" adds to a state; here there is none before it
+    if not text.lstrip().startswith("{"):
+        raise UserError(
+            "this link holds no state: what follows '#!' is neither JSON nor a URL of it"
+        )
+    return parse_json(plain_json(text), "the state in this link")
+
+
+def plain_json(text: str) -> str:
+    """Turn Neuroglancer's old URL-safe JSON (``'`` quotes, ``_`` or ``&`` for ``,``) into JSON.
+
+    Plain JSON comes back as it is.
+    """
+    return re.sub(
+        r"""("(?:[^"\\]|\\.)*")|'((?:[^'\\]|\\.)*)'|[_&]""", _plain_token, text, flags=re.DOTALL
+    )
+
+
+def _plain_token(match: re.Match[str]) -> str:
+    double, single = match.groups()
+    if double is not None:
+        return str(double)
+    if single is None:
+        return ","
+    inner = re.sub(
+        r"""\\'|\\.|\"""",
+        lambda m: {"\\'": "'", '"': '\\"'}.get(m.group(), m.group()),
+        single,
+        flags=re.DOTALL,
+    )
+    return f'"{inner}"'
+
+
+def parse_json(text: str, where: str) -> dict[str, Any]:
+    """Read a JSON object; `where` begins the error, which names line and column."""
+    try:
+        state = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{where} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from None
+    except RecursionError:
+        raise UserError(f"{where} is nested too deeply to be a Neuroglancer state") from None
+    except ValueError:  # an integer with thousands of digits
+        raise UserError(f"{where} holds a number that is too long") from None
+    if not isinstance(state, dict):
+        raise UserError(f"{where} is not a JSON object, so it is no Neuroglancer state")
+    return state
+
+
+def http_url(url: str) -> str:
+    """Return the http(s) URL of an object in a public bucket; other URLs as they are."""
+    url = url.removeprefix("middleauth+")
+    parts = urlsplit(url)
+    if parts.scheme == "gs":
+        return f"https://storage.googleapis.com/{parts.netloc}{parts.path}"
+    if parts.scheme == "s3":
+        return f"https://{parts.netloc}.s3.amazonaws.com{parts.path}"
+    return url
+
+
+def fetch_json(url: str) -> dict[str, Any]:
+    """Fetch the state at an http(s), gs or s3 URL.
+
+    Raises
+    ------
+    SourceError
+        Where the server refuses, or does not deliver within `TIMEOUT` seconds.
+    UserError
+        Where what it delivers is no JSON object.
+    """
+    from napari_ouroboros.volumes.deadline import call
+    from napari_ouroboros.volumes.fetch import make_fetcher
+    from napari_ouroboros.volumes.location import parse_location
+
+    shown = without_credentials(url)
+    parts = urlsplit(http_url(url))
+    folder, _, name = parts.path.rpartition("/")
+    if not parts.netloc or not name:
+        raise UserError(f"{shown} is not the URL of a state: it names no file")
+    location = parse_location(urlunsplit(parts._replace(path=folder, fragment="")))
+    fetcher = make_fetcher(location, TIMEOUT)
+    try:
+        data = call(lambda: fetcher.get(name), TIMEOUT, shown)
+    except SourceError as error:
+        if not url.startswith("middleauth+"):
+            raise
+        raise SourceError(
+            f"{error}; log in there with a browser, save the state as JSON and give that file"
+        ) from error
+    finally:
+        fetcher.close()
+    if data is None:
+        raise SourceError(f"there is no state at {shown}")
+    if data.lstrip()[:1] == b"<":
+        raise UserError(f"{shown} is a web page, not a state; give the link that ends in #!...")
+    return decode(data, shown)
+
+
+def decode(data: bytes, where: str) -> dict[str, Any]:
+    """Read a JSON object from the bytes of a file or a reply."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{where} is not text in UTF-8, so it is no Neuroglancer state") from None
+    if not text.strip():
+        raise UserError(f"{where} is empty")
+    return parse_json(text, where)
