@@ -1,0 +1,85 @@
+"""What every test can rely on: real data, a local web server, and no thread left behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_server import LocalServer
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    # Compiled kernels stay with the working copy, so that a second run does not compile
+    # again, and never land in an installed package or a home folder.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(config.cache.mkdir("numba")))  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Top folder of the working copy."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def em_neurite() -> Path | None:
+    """Folder of real EM data with ``neurons/`` and ``trace-24183237.json``, or None.
+
+    ``NAPARI_OUROBOROS_DATA`` names it; otherwise ``../shared/data/em-neurite`` is tried.
+    """
+    named = os.environ.get("NAPARI_OUROBOROS_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data" / "em-neurite"
+    if (folder / "neurons" / "info").is_file():
+        return folder
+    if named:
+        raise pytest.UsageError(f"NAPARI_OUROBOROS_DATA: {folder} has no neurons/info")
+    return None
+
+
+@pytest.fixture
+def http_server() -> Iterator[Callable[..., LocalServer]]:
+    """``http_server(folder, latency=0, bucket=False)`` -> a running `LocalServer`."""
+    servers: list[LocalServer] = []
+
+    def serve(folder: Path, **options: Any) -> LocalServer:
+        servers.append(LocalServer(folder, **options).start())
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+def _shared_pools() -> set[threading.Thread]:
+    """Return the threads of pools that libraries keep for the life of the process."""
+    dask = sys.modules.get("dask.threaded")
+    if dask is None or dask.default_pool is None:
+        return set()
+    return set(dask.default_pool._threads)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Fail a test that leaves a thread which would keep the interpreter from exiting."""
+    before = set(threading.enumerate())
+    yield
+    give_up = time.monotonic() + 3
+    while True:
+        left = [
+            thread
+            for thread in set(threading.enumerate()) - before - _shared_pools()
+            if thread.is_alive() and not thread.daemon
+        ]
+        if not left:
+            return
+        if time.monotonic() > give_up:
+            pytest.fail(f"threads left behind: {sorted(thread.name for thread in left)}")
+        time.sleep(0.02)
