@@ -1,0 +1,224 @@
+"""Volumes as napari layers: levels whose corners coincide, nm, contrast. No napari is needed.
+
+napari takes the factor between two levels from their shapes alone and lets their corners
+coincide. Levels whose size is no multiple (101, 51, 26 gives 1.98 and 3.88), or whose first
+voxels start at different places, would drift apart; so every level is padded or cropped, lazily.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ouroboros.geometry.grid import Grid
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+    from napari_ouroboros.volumes import Volume
+
+LayerData = tuple[Any, dict[str, Any], str]
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+#: A level of at most this many voxels on each axis ends the pyramid: it is read at once.
+_COARSE_ENOUGH = 128
+#: How far a level may lie from its true place, in its own voxels.
+_TOLERANCE = 0.25
+#: Beyond this many voxels of padding a level is left out instead.
+_MOST_PADDING = 1 << 16
+
+
+@dataclass(frozen=True)
+class AlignedLevels:
+    """Levels as napari wants them.
+
+    Attributes
+    ----------
+    mips : tuple of int
+        Which levels are used, the finest first.
+    boxes : tuple of Box
+        For each its part in array indices, zyx; what lies beyond the array is padding.
+    """
+
+    mips: tuple[int, ...]
+    boxes: tuple[Box, ...]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shape of each level; exact multiples of the last one's."""
+        return [tuple(stop - start for start, stop in box) for box in self.boxes]
+
+
+def align(levels: Sequence[Grid]) -> AlignedLevels:
+    """Find boxes of the levels that have common corners and sizes that are exact multiples.
+
+    Parameters
+    ----------
+    levels : sequence of Grid
+        The finest first.
+
+    Returns
+    -------
+    AlignedLevels
+        The whole finest level is inside. A level is left out where no box is within a quarter
+        of its voxels, and so are those below one of at most 128 voxels along every axis.
+    """
+    mips = [0]
+    boxes = _boxes(levels, mips)
+    assert boxes is not None
+    for mip in range(1, len(levels)):
+        if max(levels[mips[-1]].shape) <= _COARSE_ENOUGH:
+            break
+        found = _boxes(levels, [*mips, mip])
+        if found is not None:
+            mips, boxes = [*mips, mip], found
+    return AlignedLevels(tuple(mips), boxes)
+
+
+def _boxes(levels: Sequence[Grid], mips: Sequence[int]) -> tuple[Box, ...] | None:
+    per_axis = [_along_axis([levels[mip] for mip in mips], axis) for axis in range(3)]
+    if any(boxes is None for boxes in per_axis):
+        return None
+    return tuple(zip(*per_axis, strict=True))
+
+
+def _along_axis(levels: Sequence[Grid], axis: int) -> list[tuple[int, int]] | None:
+    """Return (start, stop) of each level along one axis; None if nothing fits well enough."""
+    sizes = [level.resolution[axis] for level in levels]
+    factors = [max(1, round(size / sizes[0])) for size in sizes]
+    for size, factor, level in zip(sizes, factors, levels, strict=True):
+        if abs(size / sizes[0] / factor - 1) * level.shape[axis] > _TOLERANCE:
+            return None
+    unit = math.lcm(*factors)
+    if unit > _MOST_PADDING:
+        return None
+    # Corners of the levels, in voxels of the finest one from its own corner.
+    corners = [level.bounds_nm[0][axis] / sizes[0] for level in levels]
+    corners = [corner - corners[0] for corner in corners]
+    # The common corner lies `padding` voxels before that of the finest level.
+    padding = np.arange(unit)
+    wrong = np.zeros(unit)
+    for corner, factor in zip(corners, factors, strict=True):
+        start = (-padding - corner) / factor
+        np.maximum(wrong, np.abs(start - np.round(start)), out=wrong)
+    best = int(np.argmin(np.round(wrong, 6)))
+    if wrong[best] > _TOLERANCE:
+        return None
+    length = math.ceil((levels[0].shape[axis] + best) / unit) * unit
+    starts = [round((-best - c) / factor) for c, factor in zip(corners, factors, strict=True)]
+    return [
+        (start, start + length // factor) for start, factor in zip(starts, factors, strict=True)
+    ]
+
+
+def cut(array: da.Array, box: Box, fill: int = 0) -> da.Array:
+    """Return the part of a lazy array (z, y, x[, c]) that a box asks for, padded with `fill`."""
+    import dask.array as da
+
+    inside: list[slice] = []
+    pads: list[tuple[int, int]] = []
+    for (start, stop), size in zip(box, array.shape, strict=False):
+        low, high = min(max(start, 0), size), min(max(stop, 0), size)
+        inside.append(slice(low, high))
+        pads.append((low - start, stop - max(high, low)) if high > low else (stop - start, 0))
+    pads += [(0, 0)] * (array.ndim - 3)
+    part = array[tuple(inside)]
+    if 0 in part.shape:  # the box lies beside the array; dask cannot pad what is empty
+        shape = tuple(n + sum(pad) for n, pad in zip(part.shape, pads, strict=True))
+        return da.full(shape, fill, dtype=array.dtype)
+    if not any(map(any, pads)):
+        return part
+    return da.pad(part, pads, mode="constant", constant_values=fill)
+
+
+def contrast_limits(volume: Volume) -> tuple[float, float]:
+    """Contrast for a volume: 0-255 for uint8, else 0.1-99.9 % of what is there.
+
+    It is measured in the middle of the coarsest level, without the fill value 0 and, for
+    floats, without NaN and infinity.
+    """
+    if volume.dtype == np.uint8:
+        return 0.0, 255.0
+    mip = len(volume.levels) - 1
+    box = []
+    for size in volume.levels[mip].shape:
+        start = max(0, (size - _COARSE_ENOUGH) // 2)
+        box.append((start, min(size, start + _COARSE_ENOUGH)))
+    values = volume.read(mip, (box[0], box[1], box[2]))
+    return _percentiles(values[np.isfinite(values) & (values != 0)])
+
+
+def _percentiles(values: NDArray[Any]) -> tuple[float, float]:
+    if not values.size:
+        return 0.0, 1.0
+    low, high = np.percentile(values, (0.1, 99.9))
+    return (float(low), float(high)) if low < high else (float(low), float(low) + 1.0)
+
+
+def space(grid: Grid) -> dict[str, Any]:
+    """Return the arguments of a layer whose data is in voxels of `grid` and whose world is nm."""
+    return {
+        "scale": tuple(grid.resolution),
+        "translate": tuple(grid.to_nm((0, 0, 0)).tolist()),
+        "units": ("nm",) * 3,
+        "axis_labels": ("z", "y", "x"),
+    }
+
+
+def volume_layers(volume: Volume, name: str, labels: bool | None = None) -> list[LayerData]:
+    """Return the layer of a volume; several channels that are no colours make one layer each.
+
+    Parameters
+    ----------
+    volume : Volume
+    name : str
+    labels : bool, optional
+        Whether its voxels are labels. None: what the volume itself says.
+    """
+    aligned = align(volume.levels)
+    pyramid = [
+        cut(volume.dask(mip), box) for mip, box in zip(aligned.mips, aligned.boxes, strict=True)
+    ]
+    finest = volume.levels[0]
+    first_box = aligned.boxes[0]
+    grid = Grid(
+        (pyramid[0].shape[0], pyramid[0].shape[1], pyramid[0].shape[2]),
+        finest.resolution,
+        (
+            finest.voxel_offset[0] + first_box[0][0],
+            finest.voxel_offset[1] + first_box[1][0],
+            finest.voxel_offset[2] + first_box[2][0],
+        ),
+    )
+    meta: dict[str, Any] = {
+        "name": name,
+        **space(grid),
+        "multiscale": len(pyramid) > 1,
+        "metadata": {"napari-ouroboros": {"url": volume.url, "mips": aligned.mips}},
+    }
+
+    def data(levels: list[da.Array]) -> Any:
+        return levels if len(levels) > 1 else levels[0]
+
+    if labels is None:
+        labels = volume.kind == "segmentation" or volume.dtype == np.uint64
+    if labels and volume.dtype.kind in "ui":
+        return [(data(pyramid), meta, "labels")]
+    meta["contrast_limits"] = contrast_limits(volume)
+    if pyramid[0].ndim == 3:
+        return [(data(pyramid), meta, "image")]
+    if volume.channels in (3, 4) and volume.dtype == np.uint8:
+        return [(data(pyramid), {**meta, "rgb": True}, "image")]
+    return [
+        (
+            data([level[..., channel] for level in pyramid]),
+            {**meta, "name": f"{name} [{channel}]", "blending": "additive"},
+            "image",
+        )
+        for channel in range(volume.channels)
+    ]

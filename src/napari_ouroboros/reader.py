@@ -1,0 +1,252 @@
+"""What napari's File > Open does with our files: volumes, Neuroglancer states, recipes.
+
+`get_reader` says no within milliseconds to everything else: it looks at names, and at most at
+a small ``info`` or JSON file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ouroboros.errors import Notice, UserError
+from napari_ouroboros.geometry.grid import Grid
+from napari_ouroboros.layers import LayerData, space, volume_layers
+
+if TYPE_CHECKING:
+    from napari_ouroboros.neuroglancer import State, VolumeSource
+    from napari_ouroboros.volumes import Volume
+
+ReaderFunction = Callable[[str | list[str]], list[LayerData]]
+
+#: States and recipes are far smaller; a bigger JSON is somebody else's.
+_LARGEST_JSON = 32 << 20
+_STRAIGHTENED = (".ome.tif", ".tif", ".ome.tiff", ".tiff", "")
+
+
+def get_reader(path: str | list[str]) -> ReaderFunction | None:
+    """Return the reader of a path for napari, None where it is not ours.
+
+    Parameters
+    ----------
+    path : str or list of str
+        A precomputed folder, its ``info`` file or its URL (``precomputed://...``); a
+        Neuroglancer state (``.json``); a recipe (``.recipe.json``). A list (files to be
+        stacked) is never ours.
+    """
+    if not isinstance(path, str):
+        return None
+    if path.startswith("precomputed://") or path.rstrip("/").endswith("|neuroglancer-precomputed:"):
+        return read_volume_layers
+    if "://" in path:
+        return None
+    if os.path.basename(path) == "info":
+        path = os.path.dirname(path) or os.curdir
+    if os.path.isdir(path):
+        return read_volume_layers if _is_precomputed(Path(path)) else None
+    if path.lower().endswith(".json"):
+        return _json_reader(Path(path))
+    return None
+
+
+def _is_precomputed(folder: Path) -> bool:
+    info = _small_json(folder / "info")
+    return isinstance(info, dict) and isinstance(info.get("scales"), list)
+
+
+def _json_reader(path: Path) -> ReaderFunction | None:
+    content = _small_json(path)
+    if not isinstance(content, dict):
+        return None
+    if str(content.get("schema", "")).startswith("napari-ouroboros-recipe/"):
+        return read_recipe_layers
+    if "layers" in content and ("dimensions" in content or _has_sources(content["layers"])):
+        return read_state_layers
+    return None
+
+
+def _has_sources(layers: object) -> bool:
+    listed = list(layers.values()) if isinstance(layers, dict) else layers
+    return isinstance(listed, list) and any(
+        isinstance(layer, str) or (isinstance(layer, dict) and "source" in layer)
+        for layer in listed
+    )
+
+
+def _small_json(path: Path) -> object:
+    try:
+        if path.stat().st_size > _LARGEST_JSON:
+            return None
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None  # not ours: another reader, or napari itself, has the better message
+
+
+def _one(path: str | list[str]) -> str:
+    return path if isinstance(path, str) else path[0]
+
+
+def read_volume_layers(path: str | list[str]) -> list[LayerData]:
+    """Return the layer of a precomputed folder, its ``info`` file or its URL."""
+    from napari_ouroboros.volumes import open_volume
+
+    where = _one(path)
+    if "://" not in where and os.path.basename(where) == "info":
+        where = os.path.dirname(where) or os.curdir
+    return volume_layers(open_volume(where), _name(where))
+
+
+def _name(url: str) -> str:
+    return url.split("|")[0].rstrip("/").rsplit("/", 1)[-1] or url
+
+
+def read_state_layers(path: str | list[str]) -> list[LayerData]:
+    """Return the volumes of a state in the nm of its first volume, and its points on top."""
+    from napari_ouroboros.neuroglancer import read_state
+    from napari_ouroboros.volumes import open_volume
+
+    state = read_state(_one(path))
+    if not state.image_layers:
+        raise UserError(f"{state.origin} has no image or segmentation layer")
+    first = state.volume_source(state.image_layers[0].name)
+    found: list[LayerData] = []
+    reference = None
+    for layer in state.image_layers:
+        source = state.volume_source(layer.name)
+        volume = open_volume(source.url)
+        reference = reference or volume
+        affine = _between(source, volume, first, reference)
+        for data, meta, kind in volume_layers(volume, layer.name, source.kind == "segmentation"):
+            found.append((data, meta if affine is None else {**meta, "affine": affine}, kind))
+    assert reference is not None
+    for layer in state.annotation_layers:
+        found += _points(state, layer.name, reference)
+    return found
+
+
+def _points(state: State, name: str, volume: Volume) -> list[LayerData]:
+    finest = volume.levels[0]
+    try:
+        points = state.points_nm(name, None, state.image_layers[0].name, finest.resolution)
+    except UserError as error:
+        # The volumes are worth seeing without them; the line says what is not shown and why.
+        warnings.warn(str(error), Notice, stacklevel=2)
+        return []
+    meta = {
+        "name": name,
+        **space(finest),
+        "size": 6,
+        "face_color": "yellow",
+        "features": {"order": np.arange(len(points))},
+        "out_of_slice_display": True,
+        "metadata": {"napari-ouroboros": {"state": state.origin}},
+    }
+    return [(finest.to_index(points), meta, "points")]
+
+
+def _between(
+    source: VolumeSource, volume: Volume, first: VolumeSource, reference: Volume
+) -> NDArray[np.float64] | None:
+    """Return the (4, 4) zyx matrix from nm of a volume to nm of the first; None where they agree.
+
+    Both go through the global space of the state, as their transforms say.
+    """
+    if source.transform is None and first.transform is None:
+        return None
+    from napari_ouroboros.neuroglancer.placement import Placement
+
+    def from_global(of: VolumeSource, at: Volume) -> tuple[Placement, NDArray[np.float64]]:
+        resolution = at.levels[0].resolution[::-1]
+        placement = Placement(of.transform, lambda: resolution, f"layer {of.layer!r}")
+        corners = placement.from_global(np.vstack([np.zeros(3), np.eye(3)]))
+        matrix = np.eye(4)
+        matrix[:3, 3] = corners[0]
+        matrix[:3, :3] = (corners[1:] - corners[0]).T
+        return placement, matrix
+
+    there, to_there = from_global(source, volume)
+    here, to_here = from_global(first, reference)
+    if set(there.names) != set(here.names):
+        raise UserError(
+            f"layers {source.layer!r} and {first.layer!r} lie in different dimensions "
+            f"({', '.join(there.names)} and {', '.join(here.names)}); show them one by one"
+        )
+    order = np.eye(4)
+    order[:3, :3] = [[float(a == b) for a in there.names] for b in here.names]
+    matrix = to_here @ order @ np.linalg.inv(to_there)
+    return None if np.allclose(matrix, np.eye(4), rtol=1e-9, atol=1e-6) else matrix
+
+
+def read_recipe_layers(path: str | list[str]) -> list[LayerData]:
+    """Return the centre line in the volume, and the straightened file beside the recipe."""
+    from napari_ouroboros.geometry import recipe
+
+    file = Path(_one(path))
+    straightening, content = recipe.load(file)
+    base = file.name.removesuffix(".json").removesuffix(".recipe")
+    grid = _grid_of(content) or Grid((1, 1, 1), (straightening.pitch_nm,) * 3, (0, 0, 0))
+    line = grid.to_index(straightening.frames.c)
+    about = {"napari-ouroboros": {"recipe": str(file), "hash": straightening.recipe_hash}}
+    meta = {
+        "name": f"{base} centre line",
+        **space(grid),
+        "shape_type": "path",
+        "edge_color": "yellow",
+        "edge_width": 2,
+        "metadata": about,
+    }
+    found: list[LayerData] = [([line], meta, "shapes")]
+    for suffix in _STRAIGHTENED:
+        beside = file.with_name(base + suffix)
+        if suffix and beside.is_file():
+            s = straightening
+            found += _tiff_layers(beside, (s.spacing_nm, s.pitch_nm, s.pitch_nm), about)
+            break
+        if not suffix and beside.is_dir() and _is_precomputed(beside):
+            found += read_volume_layers(str(beside))
+    return found
+
+
+def _grid_of(content: dict[str, Any]) -> Grid | None:
+    """Return the finest level of the recipe's source, if the recipe has one."""
+    levels = (content.get("source") or {}).get("levels")
+    if not levels:
+        return None
+    level = levels[0]
+    return Grid(tuple(level["shape"]), tuple(level["resolution"]), tuple(level["voxel_offset"]))
+
+
+def _tiff_layers(
+    path: Path, resolution: tuple[float, float, float], about: dict[str, Any]
+) -> list[LayerData]:
+    """Return a straightened TIFF, page by page as they are looked at."""
+    import dask
+    import dask.array as da
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        pages = len(tiff.pages)
+        page = tiff.pages.first
+        shape, dtype = page.shape, page.dtype
+    if dtype is None:
+        raise UserError(f"{path} has pages of no known type; straighten again")
+    read = dask.delayed(tifffile.imread, pure=True)
+    stack = da.stack([da.from_delayed(read(path, key=n), shape, dtype) for n in range(pages)])
+    meta: dict[str, Any] = {
+        "name": path.name,
+        **space(Grid((pages, shape[0], shape[1]), resolution)),
+        "axis_labels": ("slice", "row", "column"),
+        "metadata": about,
+    }
+    if dtype.kind in "ui" and dtype.itemsize == 8:
+        return [(stack, meta, "labels")]
+    middle = np.asarray(stack[pages // 2])
+    limits = (0, 255) if dtype == np.uint8 else (float(middle.min()), float(middle.max() + 1))
+    return [(stack, {**meta, "contrast_limits": limits, "rgb": stack.ndim == 4}, "image")]
