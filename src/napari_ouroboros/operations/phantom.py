@@ -8,7 +8,6 @@ closed form at every voxel centre and shares no code with the map that it is the
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import Cancelled, UserError
+from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry.grid import Grid
 from napari_ouroboros.operations.phantom_nerve import F64, Nerve, nerve_texture
 from napari_ouroboros.operations.phantom_paint import (
@@ -36,6 +35,8 @@ from napari_ouroboros.operations.phantom_scene import (
     vessel_beside,
 )
 from napari_ouroboros.operations.phantom_texture import grain, neuropil
+from napari_ouroboros.operations.plan import Cancel, Progress
+from napari_ouroboros.operations.steps import Steps
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes.precomputed_writer import Box, PrecomputedWriter
@@ -99,7 +100,8 @@ def make_phantom(
     voxel_offset: tuple[int, int, int] = VOXEL_OFFSET,
     seed: int = 0,
     radius_nm: float | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
 ) -> Phantom:
     """Make the phantom; the same arguments give the same voxels.
 
@@ -112,12 +114,16 @@ def make_phantom(
     radius_nm : float, optional
         Of the nerve. By default about a tenth of the smaller of depth (z) and width (x).
     progress : callable, optional
-        Called with a fraction from 0 to 1.
+        ``progress(done, total)``.
+    cancel : object with ``is_set()``, optional
+        Stops it.
 
     Raises
     ------
     UserError
         When the volume has no room for the nerve.
+    Cancelled
+        `cancel` was set.
     """
     grid = Grid(shape, resolution, voxel_offset)
     low, high = grid.bounds_nm
@@ -134,6 +140,7 @@ def make_phantom(
     # One generator for each thing: adding to one does not change the others.
     rngs = [np.random.default_rng([seed, n]) for n in range(6)]
 
+    steps = Steps(progress, cancel)
     image = np.empty(shape, np.uint8)
     fascicles = np.zeros(shape, np.uint8)
     tissue = neuropil(rngs[0], shape, voxel_px)
@@ -141,9 +148,13 @@ def make_phantom(
     with ThreadPoolExecutor(2) as pool:
 
         def every(task: Callable[[int], None], count: int, start: float, end: float) -> None:
-            for done, _ in enumerate(pool.map(task, range(count)), 1):
-                if progress is not None:
-                    progress(start + (end - start) * done / count)
+            part = steps.part(start, end)
+            try:
+                for done, _ in enumerate(pool.map(task, range(count)), 1):
+                    part.tell(done / count)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
         def background(z: int) -> None:
             np.clip(tissue.plane(z, shape[1:]), 0, 255, out=image[z], casting="unsafe")
@@ -190,8 +201,8 @@ def write_phantom(
     phantom: Phantom | None = None,
     *,
     overwrite: bool = False,
-    progress: Callable[[float], None] | None = None,
-    cancel: threading.Event | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
 ) -> PhantomPaths:
     """Write a phantom as Neuroglancer precomputed volumes and a viewer state.
 
@@ -206,9 +217,9 @@ def write_phantom(
     overwrite : bool
         Replace what an earlier call wrote.
     progress : callable, optional
-        Called with a fraction from 0 to 1.
-    cancel : threading.Event, optional
-        Set it to stop.
+        ``progress(done, total)``.
+    cancel : object with ``is_set()``, optional
+        Stops it.
 
     Raises
     ------
@@ -230,20 +241,15 @@ def write_phantom(
     folder = Path(folder)
     with destination_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    made = make_phantom() if phantom is None else phantom
+    steps = Steps(progress, cancel)
+    if phantom is None:
+        made = make_phantom(progress=steps.part(0, 0.8).progress, cancel=cancel)
+        steps = steps.part(0.8, 1)
+    else:
+        made = phantom
     paths = PhantomPaths(folder / "state.json", folder / "image", folder / "truth")
-
-    def report(start: float, end: float) -> Callable[[float], None]:
-        def part(fraction: float) -> None:
-            if cancel is not None and cancel.is_set():
-                raise Cancelled("the phantom was not finished: cancelled")
-            if progress is not None:
-                progress(start + (end - start) * fraction)
-
-        return part
-
-    _write_image(paths.image, made, overwrite, report(0.0, 0.8))
-    _write_truth(paths.truth, made, overwrite, report(0.8, 1.0))
+    _write_image(paths.image, made, overwrite, steps.part(0, 0.8))
+    _write_truth(paths.truth, made, overwrite, steps.part(0.8, 1))
     write_state(
         paths.state,
         [
@@ -292,7 +298,7 @@ def halve(
 
 
 def _write_image(
-    path: Path, phantom: Phantom, overwrite: bool, report: Callable[[float], None]
+    path: Path, phantom: Phantom, overwrite: bool, steps: Steps
 ) -> None:
     from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter, is_our_precomputed
     from napari_ouroboros.volumes.staging import StagedFolder
@@ -307,18 +313,18 @@ def _write_image(
             dtype=np.uint8,
             kind="image",
         )
-        _write(writer, image, report)
+        _write(writer, image, steps.part(0, 0.75))
         for factors in HALVINGS:
             image, offset = halve(image, offset, factors)
             z, y, x = (r * f for r, f in zip(resolution, factors, strict=True))
             resolution = (z, y, x)
             writer = writer.coarser(shape=image.shape, resolution=resolution, voxel_offset=offset)
-            _write(writer, image, lambda _: report(1.0))
+            _write(writer, image, steps.part(1 - 0.25 / factors[0], 1))
         folder.commit()
 
 
 def _write_truth(
-    path: Path, phantom: Phantom, overwrite: bool, report: Callable[[float], None]
+    path: Path, phantom: Phantom, overwrite: bool, steps: Steps
 ) -> None:
     from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter, is_our_precomputed
     from napari_ouroboros.volumes.staging import StagedFolder
@@ -332,14 +338,14 @@ def _write_truth(
             dtype=np.uint64,
             kind="segmentation",
         )
-        _write(writer, phantom.fascicles, report, phantom.truth_ids)
+        _write(writer, phantom.fascicles, steps, phantom.truth_ids)
         folder.commit()
 
 
 def _write(
     writer: PrecomputedWriter,
     array: NDArray[np.uint8],
-    report: Callable[[float], None],
+    steps: Steps,
     convert: Callable[[NDArray[np.uint8]], NDArray[Any]] = np.ascontiguousarray,
 ) -> None:
     """Write `array` chunk by chunk in some threads; what is all 0 in a segmentation is left out."""
@@ -353,7 +359,7 @@ def _write(
     with ThreadPoolExecutor(4) as pool:
         try:
             for done, _ in enumerate(pool.map(one, boxes), 1):
-                report(done / len(boxes))
+                steps.tell(done / len(boxes))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

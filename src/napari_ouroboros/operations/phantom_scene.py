@@ -42,7 +42,7 @@ def traced(rng: np.random.Generator, nerve: Nerve, low: F64, extent: F64) -> F64
     y = np.linspace(low[1] + margin, low[1] + extent[1] - margin, N_POINTS)
     y[1:-1] += rng.uniform(-0.15, 0.15, N_POINTS - 2) * (y[1] - y[0])
     points = nerve.path.points(y)
-    return points + rng.uniform(-0.006, 0.006, points.shape) * nerve.radius
+    return points + rng.uniform(-0.003, 0.003, points.shape) * nerve.radius
 
 
 def vessel_beside(nerve: Nerve, low: F64, extent: F64) -> Vessel:

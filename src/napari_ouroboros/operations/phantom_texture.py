@@ -134,7 +134,7 @@ def neuropil(
     """Make the blocks for a volume of `shape`."""
     # Never larger than a small volume needs; in a large one the periods repeat together only
     # beyond its size.
-    periods = ((80, 240, 243), (63, 200, 216), (50, 180, 192))
+    periods = ((64, 352, 375), (54, 300, 324), (50, 180, 192))
     one, two, three = (
         tuple(min(p, n + 8) for p, n in zip(block, shape, strict=True)) for block in periods
     )
