@@ -21,12 +21,10 @@ _KEYS = {
     "ellipsoid": ("center",),
     "polyline": (),
 }
-_PLURALS = {
-    "line": "lines",
-    "axis_aligned_bounding_box": "boxes",
-    "ellipsoid": "ellipsoids",
-    "point": "points",
-    "polyline": "polylines",
+_NAMES = {
+    "line": ("line", "lines"),
+    "axis_aligned_bounding_box": ("box", "boxes"),
+    "ellipsoid": ("ellipsoid", "ellipsoids"),
 }
 
 
@@ -98,7 +96,7 @@ def choose(
         return _by_id(annotations, points, polylines, annotation_id, where)
     left_out = Counter(a.kind for a in annotations if a.kind not in ("point", "polyline"))
     others = ", ".join(
-        f"{count} {kind if count == 1 else _PLURALS.get(kind, kind)}".replace("_", " ")
+        f"{count} {_NAMES.get(kind, (repr(kind),) * 2)[count > 1]}"
         for kind, count in left_out.items()
     )
     if not points and not polylines:
@@ -135,8 +133,8 @@ def _by_id(
         )
     if named[0].kind not in ("polyline", "line"):
         raise UserError(
-            f"{where}: annotation {annotation_id!r} is a {named[0].kind.replace('_', ' ')}, "
-            f"no trace; its traces are: {_list(points, polylines) or 'none'}"
+            f"{where}: annotation {annotation_id!r} is of type {named[0].kind!r}, which makes no "
+            f"trace; its traces are: {_list(points, polylines) or 'none'}"
         )
     return _enough(named[0].positions, where)
 

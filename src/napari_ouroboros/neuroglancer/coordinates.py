@@ -56,12 +56,12 @@ class Dimension:
 def to_nm(scale: float, unit: str) -> float:
     """`scale` units in nm, correctly rounded: 8e-9 m is exactly 8.0 nm.
 
-    Scales that other programs computed with an error in the last place (``8 * 1e-9``) come
+    Scales that other programs computed with an error in the last places (``3 * 1e-9``) come
     out clean too.
     """
     nm = float(Decimal(repr(float(scale))).scaleb(_METRES[unit] + 9))
     clean = float(f"{nm:.12g}")
-    return clean if abs(clean - nm) <= 4e-16 * abs(nm) else nm
+    return clean if abs(clean - nm) <= 1e-15 * abs(nm) else nm
 
 
 def to_metres(nm: float) -> float:

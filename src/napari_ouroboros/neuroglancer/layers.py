@@ -27,7 +27,7 @@ Kind = Literal["image", "segmentation"]
 
 _ANNOTATION_TYPES = ("annotation", "pointAnnotation")
 _NO_IMAGE_TYPES = (*_ANNOTATION_TYPES, "mesh", "single_mesh", "skeleton")
-_NO_VOLUME_NAME = re.compile(r"(multi)?(mesh|skeleton|segment_prop|propert|annotation)", re.I)
+_NO_VOLUME_NAME = re.compile(r"mesh|skeleton|segment_?propert|annotation", re.I)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,6 @@ class Layer:
         As in the state; `type` is ``auto`` where the state has none.
     sources : tuple of Source
         As written there, made absolute.
-    transforms : tuple of (Transform or None)
-        One per source.
     raw : dict
         The layer's JSON.
     """
@@ -59,8 +57,10 @@ class Layer:
 
     @property
     def is_image(self) -> bool:
-        """Whether it can hold a volume: images and segmentations."""
-        return self.type not in _NO_IMAGE_TYPES
+        """Whether it can hold a volume: images, segmentations, and what may become one."""
+        if self.type in ("image", "segmentation"):
+            return True
+        return self.type not in _NO_IMAGE_TYPES and any(s.may_hold_volume for s in self.sources)
 
     @property
     def kind(self) -> Kind:
@@ -84,8 +84,8 @@ class Layer:
             for i, source in enumerate(self.sources)
             if source.may_hold_volume and _default_is_on(self._specs[i])
         ]
-        if len(found) > 1:
-            found = [i for i in found if not _NO_VOLUME_NAME.match(self.sources[i].name)] or found
+        if len(found) > 1:  # only then go by names: a volume may be called anything
+            found = [i for i in found if not _NO_VOLUME_NAME.search(self.sources[i].name)] or found
         if not found:
             raise UserError(f"{self.where} has no source that is a volume")
         if len(found) > 1:
@@ -144,7 +144,7 @@ def parse_layers(
             for name, entry in listed.items()
         ]
     if not isinstance(listed, list) or ("layers" not in raw and "dimensions" not in raw):
-        raise UserError(f"{origin} is no Neuroglancer state: it has no list of layers")
+        raise UserError(f"{origin} is not a Neuroglancer state: it has no list of layers")
     return tuple(_layer(entry, i, folder, origin) for i, entry in enumerate(listed))
 
 

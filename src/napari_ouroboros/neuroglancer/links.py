@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.neuroglancer.json_text import decode, parse_json
 from napari_ouroboros.neuroglancer.sources import without_credentials
 
 #: Seconds that a server may take to deliver a state.
@@ -85,23 +86,6 @@ def _plain_token(match: re.Match[str]) -> str:
     return f'"{inner}"'
 
 
-def parse_json(text: str, where: str) -> dict[str, Any]:
-    """Read a JSON object; `where` begins the error, which names line and column."""
-    try:
-        state = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{where} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from None
-    except RecursionError:
-        raise UserError(f"{where} is nested too deeply to be a Neuroglancer state") from None
-    except ValueError:  # an integer with thousands of digits
-        raise UserError(f"{where} holds a number that is too long") from None
-    if not isinstance(state, dict):
-        raise UserError(f"{where} is not a JSON object, so it is no Neuroglancer state")
-    return state
-
-
 def http_url(url: str) -> str:
     """Return the http(s) URL of an object in a public bucket; other URLs as they are."""
     url = url.removeprefix("middleauth+")
@@ -135,7 +119,7 @@ def fetch_json(url: str) -> dict[str, Any]:
     location = parse_location(urlunsplit(parts._replace(path=folder, fragment="")))
     fetcher = make_fetcher(location, TIMEOUT)
     try:
-        data = call(lambda: fetcher.get(name), TIMEOUT, shown)
+        data = call(lambda: fetcher.get(unquote(name)), TIMEOUT, shown)
     except SourceError as error:
         if not url.startswith("middleauth+"):
             raise
@@ -149,14 +133,3 @@ def fetch_json(url: str) -> dict[str, Any]:
     if data.lstrip()[:1] == b"<":
         raise UserError(f"{shown} is a web page, not a state; give the link that ends in #!...")
     return decode(data, shown)
-
-
-def decode(data: bytes, where: str) -> dict[str, Any]:
-    """Read a JSON object from the bytes of a file or a reply."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{where} is not text in UTF-8, so it is no Neuroglancer state") from None
-    if not text.strip():
-        raise UserError(f"{where} is empty")
-    return parse_json(text, where)

@@ -104,7 +104,7 @@ def parse_source(url: str, folder: str | os.PathLike[str] | None = None) -> Sour
         format_, first = _FORMATS[scheme], rest
         if format_ == "local":
             return Source("local", rest)
-    elif not first:
+    if not first:
         raise UserError("the URL of the source is empty")
     first, _, fragment = first.partition("#")
     store = _store(first, folder, url, known_format=format_ not in ("", "precomputed", "graphene"))
@@ -140,10 +140,10 @@ def _store(
     text: str, folder: str | os.PathLike[str] | None, url: str, *, known_format: bool
 ) -> str:
     scheme, rest = _split(text)
+    if not rest.strip("/") and rest != "/":
+        raise UserError(f"this URL names no place: {without_credentials(url)}")
     if scheme == "file" or (not scheme and not known_format):
         return f"file://{_absolute(rest, folder)}"
-    if not rest.strip("/"):
-        raise UserError(f"this URL names no place: {without_credentials(url)}")
     if not scheme:
         # dvid, boss, render, python, ... have addresses of their own kind.
         return rest.rstrip("/")

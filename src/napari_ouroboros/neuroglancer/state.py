@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_ouroboros.errors import Notice, UserError, one_line
+from napari_ouroboros.errors import Notice, UserError
 from napari_ouroboros.geometry.trace import Trace
 from napari_ouroboros.neuroglancer import links
 from napari_ouroboros.neuroglancer.annotations import choose
 from napari_ouroboros.neuroglancer.coordinates import Dimension, Transform, parse_dimensions
+from napari_ouroboros.neuroglancer.json_text import parse_json, read_json
 from napari_ouroboros.neuroglancer.layers import Kind, Layer, parse_layers, parse_voxel_size, pick
 from napari_ouroboros.neuroglancer.placement import Placement
 from napari_ouroboros.neuroglancer.sources import parse_source, without_credentials
@@ -234,28 +235,11 @@ def read_state(source: str | os.PathLike[str] | dict[str, Any]) -> State:
                 return _state(links.fetch_json(found), Path.cwd(), without_credentials(found))
             text = found
         elif text.lstrip().startswith("{"):
-            return _state(links.parse_json(text, "the text given"), Path.cwd(), "the state")
-    return _read_file(Path(parse_path(text)))
-
-
-def parse_path(text: str) -> str:
-    """Return the path of a ``file://`` URL or of a path, absolute."""
+            return _state(parse_json(text, "the text given"), Path.cwd(), "the state")
     if text.startswith("file://"):
-        return parse_source(text).store.removeprefix("file://")
-    return os.path.abspath(os.path.expanduser(text))
-
-
-def _read_file(path: Path) -> State:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder; give the JSON file of a Neuroglancer state") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot read {path}: {one_line(reason)}") from error
-    return _state(links.decode(data, str(path)), path.parent, str(path))
+        text = parse_source(text).store.removeprefix("file://")
+    path = Path(os.path.abspath(os.path.expanduser(text)))
+    return _state(read_json(path), path.parent, str(path))
 
 
 def _state(raw: dict[str, Any], folder: Path, origin: str) -> State:

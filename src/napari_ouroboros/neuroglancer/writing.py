@@ -218,7 +218,7 @@ def _volume(
         shift = _positions(translation[None], resolution, "translation_nm")[0]
         rows = np.column_stack([np.eye(3), shift]).tolist()
         spec = {"url": url, "transform": {"outputDimensions": dimensions, "matrix": rows}}
-    entry = {"type": layer.type, "name": layer.name, "source": spec}
+    entry: dict[str, Any] = {"type": layer.type, "name": layer.name, "source": spec}
     if isinstance(layer, SegmentationLayer) and len(layer.segments):
         entry["segments"] = [str(segment) for segment in layer.segments]
     return {**entry, **layer.settings}
