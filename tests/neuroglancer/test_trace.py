@@ -361,7 +361,7 @@ def test_voxels_of_a_rotated_anisotropic_volume_have_no_length() -> None:
     np.testing.assert_allclose(found @ turn.T, 8 * np.array(P), rtol=1e-12)
 
 
-@pytest.mark.parametrize("bad", [(8, 8), (0, 8, 8), (float("nan"), 8, 8)])
+@pytest.mark.parametrize("bad", [(8, 8), (0, 8, 8), (float("nan"), 8, 8), ("a", 8, 8)])
 def test_bad_resolutions(bad: tuple[float, ...]) -> None:
     raw = state(points(*P), dimensions=dims(1, 1, 1, unit=""))
     refused(raw, "resolution_nm must be 3 numbers above 0, zyx", resolution_nm=bad)

@@ -269,7 +269,10 @@ def _resolution_xyz(
         zyx = resolution_nm(volume)
     else:
         zyx = resolution_nm
-    array = np.array(zyx, dtype=np.float64)
+    try:
+        array = np.array(zyx, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
     if array.shape != (3,) or not (np.isfinite(array) & (array > 0)).all():
         raise UserError(f"resolution_nm must be 3 numbers above 0, zyx; it is {zyx!r}")
     return array[::-1]
