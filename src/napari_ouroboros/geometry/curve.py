@@ -55,12 +55,11 @@ class Curve:
         # Relative to the first point: float64 then resolves a trace at 1e7 nm as well as one at 0.
         self._origin = trace.points_nm[0].copy()
         self._spline, knots = _fit(trace, trace.points_nm - self._origin)
-        self._first, self._second = self._spline.derivative(1), self._spline.derivative(2)
         self._knots = knots
 
     @cached_property
     def _arc(self) -> _Integral:
-        return _Integral(lambda t: norm(self._first(t)), self._knots)
+        return _Integral(lambda t: norm(self._spline(t, 1)), self._knots)
 
     @property
     def length(self) -> float:
@@ -77,7 +76,7 @@ class Curve:
         return self._at_parameter(self._arc.invert(inner), beyond=s - inner)
 
     def _at_parameter(self, t: Float, beyond: Float | None = None) -> CurvePoints:
-        position, first, second = self._spline(t), self._first(t), self._second(t)
+        position, first, second = self._spline(t), self._spline(t, 1), self._spline(t, 2)
         speed = norm(first)
         tangent = first / np.maximum(speed, 1e-300)[:, None]
         cusp = speed < 1e-12 * self.length / (self._knots[-1] - self._knots[0])
@@ -152,7 +151,7 @@ class Curve:
 
     def _stretched(self, radius: float) -> _Integral:
         def weight(t: Float) -> Float:
-            first, second = self._first(t), self._second(t)
+            first, second = self._spline(t, 1), self._spline(t, 2)
             speed = norm(first)
             turn = norm(cross(first, second)) / np.maximum(speed, 1e-12 * self.length) ** 2
             return speed + radius * turn

@@ -39,7 +39,9 @@ def frames_hash(straightening: Straightening) -> str:
     return hashlib.sha256(np.ascontiguousarray(rounded, dtype="<f8").tobytes()).hexdigest()
 
 
-def to_dict(straightening: Straightening, source: dict[str, Any] | None) -> dict[str, Any]:
+def to_dict(
+    straightening: Straightening, source: dict[str, Any] | None, output: str | None = None
+) -> dict[str, Any]:
     """The recipe as a JSON-able dict."""
     from napari_ouroboros import __version__
 
@@ -47,6 +49,7 @@ def to_dict(straightening: Straightening, source: dict[str, Any] | None) -> dict
     return {
         "schema": SCHEMA,
         "version": __version__,
+        "output": output,
         "points": {
             "order": "zyx",
             "unit": "nm",
@@ -116,20 +119,21 @@ def from_dict(recipe: dict[str, Any], name: str = "the recipe") -> Straightening
     return straightening
 
 
-def save(straightening: Straightening, path: Path, source: dict[str, Any] | None = None) -> None:
-    """Write the recipe whole or not at all."""
+def save(
+    straightening: Straightening,
+    path: Path,
+    source: dict[str, Any] | None = None,
+    output: str | None = None,
+) -> None:
+    """Write the recipe whole or not at all; `output` names the result that it belongs to."""
     temporary = path.with_name(f".{path.name}.incomplete")
     try:
-        temporary.write_bytes(to_bytes(straightening, source))
+        text = json.dumps(to_dict(straightening, source, output), indent=1)
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DestinationError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def to_bytes(straightening: Straightening, source: dict[str, Any] | None = None) -> bytes:
-    """The recipe as the bytes of its file."""
-    return json.dumps(to_dict(straightening, source), indent=1).encode()
 
 
 def read(path: Path) -> dict[str, Any]:

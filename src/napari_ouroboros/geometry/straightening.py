@@ -67,6 +67,8 @@ class Straightening:
         twist: Sequence[tuple[float, float]] | None = None,
     ) -> None:
         self.trace = trace
+        #: What a loaded recipe recorded of its source volume (url, mip, levels).
+        self.source: dict[str, Any] | None = None
         self.width = _whole(width, "the width")
         self.height = _whole(height, "the height")
         self._pitch = _length(pitch_nm, "the pixel size (pitch)")
@@ -265,7 +267,9 @@ class Straightening:
         """Read a recipe. An error if it does not give the very map that it was written for."""
         from napari_ouroboros.geometry.recipe import load
 
-        return load(Path(path))[0]
+        straightening, recipe = load(Path(path))
+        straightening.source = recipe.get("source")
+        return straightening
 
 
 _OPEN = (

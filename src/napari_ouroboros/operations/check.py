@@ -1,0 +1,253 @@
+"""Check: straighten, backproject, compare; which promise holds, and what was measured."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ouroboros.geometry import Grid, Straightening
+from napari_ouroboros.geometry.exactness import Exactness
+from napari_ouroboros.geometry.folds import FoldReport
+from napari_ouroboros.operations.gather import Gatherer, LabelGrid
+from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
+from napari_ouroboros.operations.sampler import DEFAULT_MEMORY, Box, SliceSampler
+
+if TYPE_CHECKING:
+    from napari_ouroboros.volumes import Volume
+
+# Drawn samples that are followed there and back; enough to see one in a hundred thousand.
+_DRAWN_SAMPLES = 1_000_000
+_CHUNK = (64, 64, 64)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """A round trip, promised and measured.
+
+    Attributes
+    ----------
+    promised : Exactness
+        What the settings promise on the level's voxels.
+    folds : FoldReport
+    voxels : int
+        Voxels in the tube that were compared.
+    voxels_changed : int
+        Of them, those whose value came back different (nearest neighbour both ways).
+    voxels_contested : int
+        Voxels that several slices claim.
+    samples, samples_changed : int
+        Drawn samples followed to their voxel and back, and those that came back elsewhere.
+    kept_promises : bool
+        Nothing changed where exactness was promised.
+    seconds : float
+    """
+
+    promised: Exactness
+    folds: FoldReport
+    voxels: int
+    voxels_changed: int
+    voxels_contested: int
+    samples: int
+    samples_changed: int
+    seconds: float
+
+    @property
+    def volume_agreement(self) -> float:
+        """Share of the voxels in the tube that came back unchanged."""
+        return 1.0 - self.voxels_changed / self.voxels if self.voxels else 1.0
+
+    @property
+    def drawn_agreement(self) -> float:
+        """Share of the drawn samples that came back to themselves."""
+        return 1.0 - self.samples_changed / self.samples if self.samples else 1.0
+
+    @property
+    def kept_promises(self) -> bool:
+        """Whether what was promised was found."""
+        return not (
+            (self.promised.volume_exact and self.voxels_changed)
+            or (self.promised.drawn_exact and self.samples_changed)
+        )
+
+    @property
+    def text(self) -> str:
+        """Three lines for people."""
+        return "\n".join(
+            [
+                f"promised: {self.promised.text}",
+                f"folding: {self.folds.text}",
+                f"measured: volume -> straightened -> volume {_share(self.volume_agreement)} of "
+                f"{self.voxels:,} voxels unchanged; straightened -> volume -> straightened "
+                f"{_share(self.drawn_agreement)} of {self.samples:,} samples unchanged; "
+                f"{self.voxels_contested:,} voxels contested",
+            ]
+        )
+
+
+def check(
+    volume: Volume,
+    straightening: Straightening,
+    mip: int = 0,
+    *,
+    missing: str | None = None,
+    memory: int = DEFAULT_MEMORY,
+    threads: int | None = None,
+    timeout: float | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> CheckReport:
+    """Run the round trip in memory, chunk by chunk, and compare with the volume itself.
+
+    Parameters
+    ----------
+    volume : Volume
+        Its own values are what is compared: ids of a segmentation, grey values of an image,
+        both by nearest neighbour, so "unchanged" means equal.
+    straightening : Straightening
+    mip : int
+    missing, memory, threads, progress, cancel
+        As for `straighten_to`.
+
+    Returns
+    -------
+    CheckReport
+    """
+    start = time.monotonic()
+    level = volume.mip(mip)
+    map_ = straightening.resolved(level.resolution)
+    with SliceSampler(
+        volume, map_, mip, "nearest", 0, missing, memory, threads  # type: ignore[arg-type]
+    ) as sampler:
+        trip = _RoundTrip(volume, map_, mip, sampler)
+        trip.plan().run(threads or default_threads(), progress, cancel)
+    samples, samples_changed = _drawn(map_, Grid(level.shape, level.resolution, level.voxel_offset))
+    voxels, changed, contested = (int(n) for n in trip.totals)
+    return CheckReport(
+        promised=map_.exactness(level.resolution),
+        folds=map_.fold_report(),
+        voxels=voxels,
+        voxels_changed=changed,
+        voxels_contested=contested,
+        samples=samples,
+        samples_changed=samples_changed,
+        seconds=time.monotonic() - start,
+    )
+
+
+class _RoundTrip:
+    """Straightened slices as labels, taken home, compared with the chunk that they came from."""
+
+    def __init__(
+        self, volume: Volume, straightening: Straightening, mip: int, sampler: SliceSampler
+    ) -> None:
+        from napari_ouroboros.geometry.touched import touched_chunks
+
+        level = volume.mip(mip)
+        self.volume, self.mip, self.map = volume, mip, straightening
+        self.grid = Grid(level.shape, level.resolution, level.voxel_offset)
+        self.gatherer = Gatherer(
+            straightening,
+            self.grid,
+            LabelGrid(_SampledStack(sampler, straightening), (1.0,) * 3, (0.0,) * 3),  # type: ignore[arg-type]
+        )
+        self.blocks = touched_chunks(straightening, self.grid, _CHUNK)
+        self.totals = np.zeros(3, np.int64)
+        self._lock = threading.Lock()
+
+    def plan(self) -> Plan:
+        """One unit per touched chunk."""
+        return Plan(
+            "the check",
+            [Unit(str(index), partial(self._compare, index, segments)) for index, segments in self.blocks],
+            bytes_to_fetch=0,
+            bytes_to_write=0,
+            memory_bytes=0,
+        )
+
+    def _compare(
+        self, index: tuple[int, int, int], segments: NDArray[np.int64], cancel: Cancel
+    ) -> None:
+        block = self.gatherer.block(index, _CHUNK, segments, cancel)
+        inside = block.claims > 0
+        if not inside.any():
+            return
+        box = tuple(
+            (i * c, i * c + n) for i, c, n in zip(index, _CHUNK, block.labels.shape, strict=True)
+        )
+        truth = self.volume.read(self.mip, box)
+        truth = truth[..., 0] if truth.ndim == 4 else truth
+        truth = np.ascontiguousarray(truth).view(block.labels.dtype)
+        with self._lock:
+            self.totals += (
+                int(inside.sum()),
+                int(np.count_nonzero((truth != block.labels) & inside)),
+                int(np.count_nonzero(block.claims > 1)),
+            )
+
+
+class _SampledStack:
+    """The first channel of a volume, straightened by nearest neighbour, as a label stack of bits."""
+
+    def __init__(self, sampler: SliceSampler, straightening: Straightening) -> None:
+        self._sampler = sampler
+        self.shape = straightening.shape
+        self.out_dtype = np.dtype(f"u{sampler.dtype.itemsize}")
+        self.metadata: dict[str, Any] = {}
+        self._slabs: dict[int, NDArray[Any]] = {}
+        self._lock = threading.Lock()
+        page = max(1, int(np.prod(self.shape[1:])) * sampler.dtype.itemsize)
+        self._step = max(1, min(32, 4_000_000 // page))
+        self._most = max(4, 128 * 2**20 // (page * self._step))
+
+    def read(self, k0: int, k1: int) -> NDArray[Any]:
+        """Slices k0 to k1."""
+        first = k0 // self._step
+        slabs = [self._slab(i) for i in range(first, (k1 - 1) // self._step + 1)]
+        joined = np.concatenate(slabs) if len(slabs) > 1 else slabs[0]
+        return joined[k0 - first * self._step : k1 - first * self._step]
+
+    def _slab(self, i: int) -> NDArray[Any]:
+        with self._lock:
+            if i in self._slabs:
+                self._slabs[i] = self._slabs.pop(i)
+                return self._slabs[i]
+        n, rows, columns = self.shape
+        box = Box((i * self._step, min((i + 1) * self._step, n)), (0, rows), (0, columns))
+        slab = np.ascontiguousarray(self._sampler.read(box)[..., 0]).view(self.out_dtype)
+        with self._lock:
+            self._slabs[i] = slab
+            while len(self._slabs) > self._most:
+                del self._slabs[next(iter(self._slabs))]
+        return slab
+
+
+def _drawn(straightening: Straightening, grid: Grid) -> tuple[int, int]:
+    """Follow drawn samples to their nearest voxel and back: how many, and how many changed."""
+    shape = np.asarray(straightening.shape)
+    total = int(np.prod(shape))
+    # Every sample, or evenly many of them: a step that shares no factor with a row's length.
+    step = max(1, -(-total // _DRAWN_SAMPLES))
+    while step > 1 and np.gcd(step, int(shape[2])) > 1:
+        step += 1
+    index = np.stack(np.unravel_index(np.arange(0, total, step), straightening.shape), axis=-1)
+    voxel = np.floor(grid.to_index(straightening.to_volume(index)) + 0.5)
+    inside = np.all((voxel >= 0) & (voxel < grid.shape), axis=1)
+    back = straightening.to_straightened(grid.to_nm(voxel[inside]))
+    with np.errstate(invalid="ignore"):
+        same = np.all(np.floor(back + 0.5) == index[inside], axis=1)
+    return int(inside.sum()), int(np.count_nonzero(~same))
+
+
+def _share(value: float) -> str:
+    """A percentage that says 100 % only when nothing changed."""
+    return "100 %" if value == 1.0 else f"{min(100 * value, 99.9999):.4g} %"
+
+
+__all__: Sequence[str] = ["CheckReport", "check"]

@@ -1,0 +1,211 @@
+"""Labels for a block of voxels: which label slices it needs, and the gather kernel around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ouroboros.errors import Cancelled, UserError
+from napari_ouroboros.geometry import Grid, Straightening
+from napari_ouroboros.geometry.touched import runs
+from napari_ouroboros.operations.plan import Cancel
+
+if TYPE_CHECKING:
+    from napari_ouroboros.volumes.label_stack import LabelStack
+
+
+@dataclass
+class Block:
+    """Labels of a block of voxels (z, y, x).
+
+    Attributes
+    ----------
+    labels : array (z, y, x)
+    distance : array (z, y, x) of float64
+        Squared distance to the centre line in nm^2; inf outside the tube.
+    claims : array (z, y, x) of uint8
+        Slices that pass through the voxel: 0 outside the tube, over 1 contested.
+    """
+
+    labels: NDArray[Any]
+    distance: NDArray[np.float64]
+    claims: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class LabelGrid:
+    """A label stack and how its samples lie among the recipe's.
+
+    Attributes
+    ----------
+    stack : LabelStack
+    scale : (3,)
+        Label samples per recipe sample.
+    offset : (3,)
+        Recipe index of the label grid's first cell: label index i' is recipe index
+        (i' + 1/2) / scale - 1/2 + offset.
+    """
+
+    stack: LabelStack
+    scale: tuple[float, float, float]
+    offset: tuple[float, float, float]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(slices, rows, columns) of the labels."""
+        return self.stack.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Unsigned dtype of the labels."""
+        return self.stack.out_dtype
+
+    @classmethod
+    def of(
+        cls,
+        labels: Any,
+        straightening: Straightening,
+        keep: Sequence[int] | None = None,
+        scale: Sequence[float] | None = None,
+        offset: Sequence[float] | None = None,
+    ) -> LabelGrid:
+        """Open labels and check that they belong to the map.
+
+        Raises
+        ------
+        UserError
+            Another recipe's labels; a shape that does not fit; no whole numbers.
+        """
+        from napari_ouroboros.volumes.label_stack import LabelStack, open_labels
+
+        stack = labels if isinstance(labels, LabelStack) else open_labels(labels)
+        written_for = stack.metadata.get("frames_sha256")
+        if written_for is not None and written_for != straightening.recipe_hash:
+            raise UserError(
+                "these labels were made with another recipe "
+                f"({stack.metadata.get('recipe', 'unnamed')}); give that one with --recipe"
+            )
+        factors = _three(scale, "the labels' scale", (1.0, 1.0, 1.0), positive=True)
+        start = _three(offset, "the labels' offset", (0.0, 0.0, 0.0))
+        shape = straightening.shape
+        if offset is None:
+            wanted = tuple(int(np.floor(n * f + 0.5)) for n, f in zip(shape, factors, strict=True))
+            if stack.shape != wanted:
+                raise UserError(_misfit(stack.shape, shape, wanted, scale is not None))
+        if keep is not None:
+            stack = stack.select(keep)
+        return cls(stack, factors, start)
+
+
+class Gatherer:
+    """Takes labels home block by block; thread-safe.
+
+    Parameters
+    ----------
+    straightening : Straightening
+    grid : Grid
+        Of the volume that is labelled.
+    labels : LabelGrid
+    """
+
+    def __init__(self, straightening: Straightening, grid: Grid, labels: LabelGrid) -> None:
+        self.straightening, self.grid, self.labels = straightening, grid, labels
+
+    def block(
+        self,
+        index: tuple[int, int, int],
+        chunk: tuple[int, int, int],
+        segments: NDArray[np.int64],
+        cancel: Cancel | None = None,
+    ) -> Block:
+        """Labels of one chunk, clipped at the volume's end."""
+        from napari_ouroboros.geometry.gather_kernel import gather
+
+        s = self.straightening
+        corner = np.asarray(index) * chunk
+        shape = np.minimum(corner + chunk, self.grid.shape) - corner
+        slices, slot_of = self._slices(segments, cancel)
+        out = np.zeros(shape, slices.dtype)
+        distance = np.full(shape, np.inf)
+        claims = np.zeros(shape, np.uint8)
+        gather(
+            self.grid.to_nm(corner), np.asarray(self.grid.resolution, float), segments, s.planes,
+            s.frames.closed, s.extension, s.pitch_nm, s.height, s.width, slices, slot_of,
+            np.asarray(self.labels.offset, float), np.asarray(self.labels.scale, float),
+            np.asarray(self.labels.shape), out, distance, claims,
+        )  # fmt: skip
+        return Block(out, distance, claims)
+
+    def _slices(
+        self, segments: NDArray[np.int64], cancel: Cancel | None
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The label slices that these segments can hit, and where each one is among them."""
+        needed = self._needed(segments)
+        slot_of = np.zeros(self.labels.shape[0], np.int64)
+        parts = []
+        at = 0
+        for first, last in runs(needed):
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("the job was cancelled; nothing was kept")
+            parts.append(self.labels.stack.read(first, last + 1))
+            slot_of[first : last + 1] = np.arange(at, at + last + 1 - first)
+            at += last + 1 - first
+        if not parts:
+            return np.zeros((1, 1, 1), self.labels.dtype), slot_of
+        return np.ascontiguousarray(np.concatenate(parts) if len(parts) > 1 else parts[0]), slot_of
+
+    def _needed(self, segments: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Label slices hit by slice indices from half a slice before to half behind a segment."""
+        n, f, offset = self.labels.shape[0], self.labels.scale[0], self.labels.offset[0]
+        low, high = segments.astype(float), segments + 1.0
+        if self.straightening.frames.closed:
+            # The second half of the last segment is the first half of slice 0's cell.
+            last = len(self.straightening.planes) - 2
+            if segments[-1] == last:
+                low, high = np.append(low, -0.5), np.append(high, 0.0)
+        first = np.floor((np.maximum(low, -0.5) - offset + 0.5) * f - 1e-9).astype(np.int64)
+        stop = np.floor((high - offset + 0.5) * f + 1e-9).astype(np.int64)
+        first, stop = np.clip(first, 0, n), np.clip(stop + 1, 0, n)
+        marked = np.zeros(n + 1, np.int64)
+        np.add.at(marked, first, 1)
+        np.add.at(marked, np.maximum(stop, first), -1)
+        return np.flatnonzero(np.cumsum(marked)[:-1] > 0)
+
+    def largest_need(
+        self, blocks: Sequence[tuple[tuple[int, int, int], dict[int, NDArray[np.int64]]]]
+    ) -> int:
+        """Bytes of the most label slices that any block needs at once."""
+        page = int(np.prod(self.labels.shape[1:])) * self.labels.dtype.itemsize
+        most = max((len(s) for _, parts in blocks for s in parts.values()), default=0)
+        return int(np.ceil((most + 2) * self.labels.scale[0])) * page
+
+
+def _three(
+    values: Sequence[float] | None,
+    what: str,
+    default: tuple[float, float, float],
+    positive: bool = False,
+) -> tuple[float, float, float]:
+    if values is None:
+        return default
+    numbers = tuple(float(v) for v in values)
+    if len(numbers) != 3 or not np.isfinite(numbers).all() or (positive and min(numbers) <= 0):
+        raise UserError(
+            f"{what} must be three numbers{' over 0' if positive else ''}, zyx; it is {values!r}"
+        )
+    return numbers
+
+
+def _misfit(
+    have: tuple[int, ...], recipe: tuple[int, ...], wanted: tuple[int, ...], scaled: bool
+) -> str:
+    if scaled:
+        return f"the labels have shape {have}; with this scale they should have {wanted}"
+    return (
+        f"the labels have shape {have}, the recipe {recipe} (slices, rows, columns); for labels "
+        "on another grid say so with --labels-scale, for a crop with --labels-offset"
+    )

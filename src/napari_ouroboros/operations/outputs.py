@@ -1,0 +1,145 @@
+"""Names and files beside a result: what kind of output a name asks for, and its recipe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_ouroboros.errors import UserError
+from napari_ouroboros.geometry import Grid, Straightening
+from napari_ouroboros.geometry import recipe as recipes
+
+if TYPE_CHECKING:
+    from napari_ouroboros.volumes import Volume
+
+#: Chunks of what we write as precomputed, zyx.
+CHUNK = (64, 64, 64)
+
+_DOUBLE = (".ome.tif", ".ome.tiff", ".ome.zarr")
+_TIFF = (".tif", ".tiff")
+
+
+def local_path(path: str | os.PathLike[str]) -> Path:
+    """The folder or file of a destination, ``precomputed://`` and ``file://`` taken off."""
+    text = os.fspath(path)
+    text = text.removesuffix("|neuroglancer-precomputed:").removeprefix("precomputed://")
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    elif "://" in text:
+        raise UserError(
+            f"results can be written to local files and folders so far, not to {text.split('://')[0]}://"
+        )
+    if not text.strip("/."):
+        raise UserError(f"{os.fspath(path)!r} is no name for a result")
+    return Path(os.path.normpath(text)).absolute()
+
+
+def output_kind(path: str | os.PathLike[str]) -> Literal["tiff", "precomputed"]:
+    """What the name asks for: ``.tif``/``.tiff`` or a folder; UserError for another suffix."""
+    text = os.fspath(path)
+    suffix = Path(text.rstrip("/")).suffix.lower()
+    if suffix in _TIFF:
+        return "tiff"
+    if not suffix or text.startswith("precomputed://") or _is_number(suffix[1:]):
+        return "precomputed"
+    raise UserError(
+        f"cannot write {suffix!r} files; use .tif for a TIFF, or a name without a suffix for a "
+        "precomputed folder"
+    )
+
+
+def _is_number(text: str) -> bool:
+    """A folder called ``nerve.2`` has no suffix."""
+    return text.isdigit()
+
+
+def stem(path: Path) -> str:
+    """The name without its suffix; ``.ome.tif`` and ``.ome.zarr`` count as one."""
+    name = path.name
+    for suffix in _DOUBLE:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name if _is_number(path.suffix[1:]) else name[: len(name) - len(path.suffix)]
+
+
+def recipe_path(path: Path) -> Path:
+    """Where the recipe of a result lies."""
+    return path.with_name(stem(path) + ".recipe.json")
+
+
+def check_recipe_free(path: Path, overwrite: bool) -> None:
+    """UserError when another result's recipe has the name that this one's would get."""
+    recipe = recipe_path(path)
+    if overwrite or not recipe.exists():
+        return
+    try:
+        output = recipes.read(recipe).get("output")
+    except UserError:
+        output = None
+    if output != path.name:
+        whose = f"belongs to {output}" if output else "is not a recipe of this result"
+        raise UserError(
+            f"{recipe} exists and {whose}; choose another name or pass --overwrite"
+        )
+
+
+def write_recipe(straightening: Straightening, path: Path, source: dict[str, Any]) -> None:
+    """Write the recipe of a finished result beside it."""
+    recipes.save(straightening, recipe_path(path), source, output=path.name)
+
+
+def source_record(volume: Volume, mip: int, path: Path) -> dict[str, Any]:
+    """What a recipe notes of its source: enough to lay labels on it without reading it again."""
+    record: dict[str, Any] = dict(volume.source_info())
+    record["mip"] = mip
+    record["url_relative"] = _relative(record["url"], path.parent)
+    return record
+
+
+def _relative(url: str, folder: Path) -> str | None:
+    text = url.removeprefix("precomputed://")
+    if not text.startswith("file://"):
+        return None
+    return Path(os.path.relpath(text.removeprefix("file://"), folder)).as_posix()
+
+
+def recipe_grid(source: dict[str, Any] | None, mip: int | None, name: str) -> tuple[Grid, int, str]:
+    """Grid, mip and scale key that a recipe recorded of its source.
+
+    Raises
+    ------
+    UserError
+        The recipe has no source, or not that mip.
+    """
+    levels = (source or {}).get("levels")
+    if not levels:
+        raise UserError(f"{name} records no source volume; name one with like=")
+    number = int((source or {}).get("mip", 0)) if mip is None else int(mip)
+    if not 0 <= number < len(levels):
+        raise UserError(f"there is no mip {number}; the source has mips 0 to {len(levels) - 1}")
+    level = levels[number]
+    grid = Grid(
+        tuple(level["shape"]), tuple(level["resolution"]), tuple(level["voxel_offset"])
+    )
+    return grid, number, str(level["key"])
+
+
+def open_source(source: dict[str, Any] | None, recipe: Path, timeout: float = 60.0) -> Volume:
+    """Open the volume that a recipe was made from: where it was, or where it is beside the recipe.
+
+    Raises
+    ------
+    UserError, SourceError
+        The recipe records none, or it is in neither place.
+    """
+    from napari_ouroboros.volumes import open_volume
+
+    url = (source or {}).get("url")
+    if not url:
+        raise UserError(f"{recipe} records no source volume")
+    relative = (source or {}).get("url_relative")
+    moved = None if relative is None else Path(os.path.normpath(recipe.absolute().parent / relative))
+    if moved is not None and moved.is_dir() and not Path(url.split("file://")[-1]).is_dir():
+        return open_volume(moved, timeout=timeout)
+    return open_volume(url, timeout=timeout)
