@@ -1,0 +1,8 @@
+"""Chunked volumes: open one, read it chunk by chunk, write results.
+
+Importing this package loads no voxel library; those are imported by the first chunk that is read.
+"""
+
+from napari_ouroboros.volumes.volume import Level, Volume, open_volume
+
+__all__ = ["Level", "Volume", "open_volume"]

@@ -1,0 +1,201 @@
+"""Encoded bytes of one precomputed chunk -> array. The codecs are cloud-volume's.
+
+What is added: a chunk that is cut off or of another size is an error. Some codecs return
+an array of something for half a chunk (compressed_segmentation), and fpzip kills the process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ouroboros.errors import UserError, one_line
+
+Array = NDArray[Any]
+ENCODINGS = (
+    "raw", "jpeg", "png", "jxl", "compressed_segmentation", "compresso", "crackle",
+    "fpzip", "kempressed", "zfpc",
+)  # fmt: skip
+
+
+class CorruptChunk(Exception):
+    """The bytes are not the chunk they should be; the text says why."""
+
+
+def decode_chunk(
+    data: bytes,
+    encoding: str,
+    shape: tuple[int, int, int, int],
+    dtype: np.dtype[Any],
+    block: tuple[int, int, int] | None = None,
+) -> Array:
+    """Decode one chunk.
+
+    Parameters
+    ----------
+    data : bytes
+        As stored, without gzip.
+    encoding : str
+        One of `ENCODINGS`.
+    shape : (channels, z, y, x)
+        What the chunk must be.
+    dtype : dtype
+        The volume's.
+    block : (z, y, x), optional
+        Block size of ``compressed_segmentation``.
+
+    Returns
+    -------
+    array (channels, z, y, x)
+        C-contiguous, native byte order; may be read-only (raw is a view of `data`).
+
+    Raises
+    ------
+    CorruptChunk
+        `data` is not such a chunk.
+    UserError
+        The codec is not installed, or not known.
+    """
+    if not data:
+        raise CorruptChunk("it is empty")
+    library = import_cloudvolume()
+    if encoding not in ENCODINGS:
+        raise UserError(f"the encoding {encoding!r} is not known; known: {', '.join(ENCODINGS)}")
+    try:
+        if encoding in ("png", "jpeg", "jxl"):
+            array = _decode_image(library, data, encoding, shape, dtype)
+        elif encoding in ("fpzip", "kempressed"):
+            array = _decode_fpzip(library, data, encoding, shape, dtype)
+        else:
+            xyzc = tuple(reversed(shape))
+            size = None
+            if encoding == "compressed_segmentation":
+                if block is None:
+                    raise ValueError("compressed_segmentation needs a block size")
+                _check_compressed_segmentation(data, shape, dtype, block)
+                size = tuple(reversed(block))
+            stored = dtype.newbyteorder("<") if encoding == "raw" else dtype
+            array = library.decode(data, encoding, shape=xyzc, dtype=stored, block_size=size).T
+    except (CorruptChunk, UserError):
+        raise
+    except ImportError as error:
+        raise UserError(
+            f"chunks encoded as {encoding} need more packages: "
+            "pip install 'napari-ouroboros[all-codecs]'"
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # every codec has its own exceptions
+        if encoding == "raw":
+            wanted = int(np.prod(shape)) * dtype.itemsize
+            raise CorruptChunk(f"it has {len(data)} bytes instead of {wanted}") from error
+        raise CorruptChunk(f"{encoding} says {one_line(error, 120)}") from error
+    if array.shape != shape:
+        raise CorruptChunk(f"it is {array.shape} (channel, z, y, x) instead of {shape}")
+    if array.dtype != dtype:
+        if not np.can_cast(array.dtype, dtype, "safe"):
+            raise CorruptChunk(f"it holds {array.dtype} instead of {dtype}")
+        array = array.astype(dtype)
+    return np.ascontiguousarray(array)
+
+
+_import_lock = threading.Lock()
+_chunks: Any = None
+
+
+def import_cloudvolume() -> Any:
+    """Return ``cloudvolume.chunks``; the first time this takes seconds, in one thread only."""
+    global _chunks
+    if _chunks is None:
+        with _import_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its dependencies; nothing the user could mend
+            _chunks = importlib.import_module("cloudvolume.chunks")
+    return _chunks
+
+
+def _decode_image(
+    library: Any, data: bytes, encoding: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array:
+    """Decode an image of all voxels in a row, channels interleaved.
+
+    cloud-volume's own decoders (12.15) take the channels apart in the wrong order.
+    """
+    channels, z, y, x = shape
+    if encoding == "jpeg":
+        library.check_installed("jpeg")
+        import simplejpeg  # type: ignore[import-untyped]
+
+        if channels not in (1, 3):
+            raise CorruptChunk(f"jpeg holds 1 or 3 channels, not {channels}")
+        image = simplejpeg.decode_jpeg(data, colorspace="GRAY" if channels == 1 else "RGB")
+    else:
+        import imagecodecs
+
+        decode = imagecodecs.png_decode if encoding == "png" else imagecodecs.jpegxl_decode
+        image = decode(data)
+        if image.ndim == 3 and image.shape[-1] != channels and image.shape[0] == channels:
+            image = np.moveaxis(image, 0, -1)
+    if image.size != channels * x * y * z:
+        raise CorruptChunk(f"its image has {image.size} values instead of {channels} x {z * y * x}")
+    voxels = np.asarray(image).reshape(z, y, x, channels)
+    return np.moveaxis(voxels, -1, 0)
+
+
+def _decode_fpzip(
+    library: Any, data: bytes, encoding: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array:
+    """Decode fpzip, which reads past the end of half a chunk until the process dies.
+
+    So it gets more bytes than it can want; what it makes of the chunk must not depend on them.
+    """
+    room = 2 * int(np.prod(shape)) * dtype.itemsize + 1024
+    first = library.decode(data + bytes(room), encoding).T
+    second = library.decode(data + b"\xa5" * room, encoding).T
+    if not np.array_equal(first, second, equal_nan=True):
+        raise CorruptChunk("it ends early")
+    return first
+
+
+def _check_compressed_segmentation(
+    data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], block: tuple[int, int, int]
+) -> None:
+    """Raise `CorruptChunk` unless all that the headers point at lies inside `data`.
+
+    Format: neuroglancer's compressed_segmentation README. Per channel a header of two uint32 per
+    block: the table's offset (24 bits) with the bits per voxel (8 bits), and the values' offset,
+    in words from the start of the channel.
+    """
+    channels, *size = shape
+    if len(data) % 4 or len(data) < 4 * channels:
+        raise CorruptChunk(f"{len(data)} bytes are no compressed_segmentation")
+    words = np.frombuffer(data, "<u4")
+    starts = [int(w) for w in words[:channels]]
+    blocks = int(np.prod([-(-n // b) for n, b in zip(size, block, strict=True)]))
+    per_block = int(np.prod(block))
+    entry = dtype.itemsize // 4
+    for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
+        channel = words[start : max(start, end)]
+        if start < channels or len(channel) < 2 * blocks:
+            raise CorruptChunk("it ends inside its headers")
+        header = channel[: 2 * blocks].reshape(blocks, 2).astype(np.int64)
+        table, bits, values = header[:, 0] & 0xFFFFFF, header[:, 0] >> 24, header[:, 1]
+        if not np.isin(bits, (0, 1, 2, 4, 8, 16, 32)).all():
+            raise CorruptChunk("its headers make no sense")
+        if (values + -(-bits * per_block // 32) > len(channel)).any():
+            raise CorruptChunk("it ends early")
+        # A table may be shorter than its bits allow, so near the end the values decide.
+        longest = table + entry * (np.int64(1) << np.minimum(bits, 31))
+        for i in np.flatnonzero(longest > len(channel)):
+            n = int(bits[i])
+            top = 0
+            if n:
+                packed = channel[values[i] : values[i] + -(-per_block * n // 32)]
+                shifts = np.arange(0, 32, n, dtype=np.uint32)
+                top = int(((packed[:, None] >> shifts) & np.uint32(2**n - 1)).max())
+            if table[i] + entry * (top + 1) > len(channel):
+                raise CorruptChunk("it ends early")
