@@ -69,25 +69,38 @@ def gather(origin, resolution, segments, planes, closed, extension, pitch, rows,
     n_segments = n_planes - 1
     half_u, half_v = 0.5 * columns * pitch, 0.5 * rows * pitch
     reach2 = half_u * half_u + half_v * half_v
+    # Centres lie on the chord: within half of it around its middle, plus the reach.
+    spheres = np.empty((len(segments), 4))
+    for i in range(len(segments)):
+        k = min(max(segments[i], 0), n_planes - 1)
+        after = min(k + 1, n_planes - 1)
+        half = 0.0
+        for axis in range(3):
+            spheres[i, axis] = 0.5 * (planes[k, axis] + planes[after, axis])
+            half += (planes[k, axis] - spheres[i, axis]) ** 2
+        radius = (np.sqrt(reach2) + np.sqrt(half)) * (1.0 + 1e-9) + 1e-9
+        spheres[i, 3] = radius * radius
+    active = np.empty(len(segments), np.int64)
     for iz in range(nz):
         z = origin[0] + iz * resolution[0]
+        n_active = 0
+        for i in range(len(segments)):
+            k = segments[i]
+            if k < 0 or k >= n_segments or spheres[i, 3] >= (z - spheres[i, 0]) ** 2:
+                active[n_active] = i
+                n_active += 1
         for iy in range(ny):
             y = origin[1] + iy * resolution[1]
-            for k in segments:
+            for i in active[:n_active]:
+                k = segments[i]
                 if k < 0 or k >= n_segments:
                     _gather_end(
                         iz, iy, z, y, origin, dx, k, planes, extension, reach2, half_u, half_v,
                         pitch, lattice, labels, slot_of, scale, label_shape, out, distance, claims,
                     )  # fmt: skip
                     continue
-                # Centres lie on the chord: within half of it around its middle, plus the reach.
-                m0 = 0.5 * (planes[k, 0] + planes[k + 1, 0])
-                m1 = 0.5 * (planes[k, 1] + planes[k + 1, 1])
-                m2 = 0.5 * (planes[k, 2] + planes[k + 1, 2])
-                h0, h1, h2 = planes[k, 0] - m0, planes[k, 1] - m1, planes[k, 2] - m2
-                radius = np.sqrt(reach2) + np.sqrt(h0 * h0 + h1 * h1 + h2 * h2)
-                radius = radius * (1.0 + 1e-9) + 1e-9
-                rest = radius * radius - (z - m0) * (z - m0) - (y - m1) * (y - m1)
+                m2 = spheres[i, 2]
+                rest = spheres[i, 3] - (z - spheres[i, 0]) ** 2 - (y - spheres[i, 1]) ** 2
                 if rest < 0.0:
                     continue
                 rest = np.sqrt(rest)
