@@ -28,10 +28,11 @@ MAY_IMPORT = {
     "neuroglancer": {"errors", "geometry", "volumes"},
     "operations": {"errors", "geometry", "volumes", "neuroglancer"},
     "cli": {"errors", "geometry", "volumes", "neuroglancer", "operations"},
-    "reader": {"errors", "geometry", "volumes", "neuroglancer", "operations"},
+    "layers": {"errors", "geometry", "volumes"},
+    "reader": {"errors", "geometry", "volumes", "neuroglancer", "operations", "layers"},
     "writer": {"errors", "geometry", "volumes", "neuroglancer", "operations"},
-    "sample_data": {"errors", "operations", "reader"},
-    "widgets": {"errors", "geometry", "volumes", "neuroglancer", "operations"},
+    "sample_data": {"errors", "operations", "reader", "layers"},
+    "widgets": {"errors", "geometry", "volumes", "neuroglancer", "operations", "layers"},
 }
 WINDOW = {"qtpy", "napari", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide6", "vispy"}
 HEAVY = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from napari._app_model.constants import MenuId
 from npe2 import PluginManifest
+from npe2.manifest.utils import import_python_name
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def test_every_command_resolves(manifest: PluginManifest) -> None:
         assert command.id.startswith("napari-ouroboros.")
         assert command.title
         assert command.python_name
-        assert callable(command.exec.__self__.get_callable())
+        assert callable(import_python_name(command.python_name))
 
 
 def test_contributions_use_commands_that_exist(manifest: PluginManifest) -> None:

@@ -145,7 +145,6 @@ def _points(state: State, name: str, volume: Volume) -> list[LayerData]:
         "size": 6,
         "face_color": "yellow",
         "features": {"order": np.arange(len(points))},
-        "out_of_slice_display": True,
         "metadata": {"napari-ouroboros": {"state": state.origin}},
     }
     return [(finest.to_index(points), meta, "points")]

@@ -1,0 +1,195 @@
+"""What napari shows of our files: the right kind, in the right place; nothing that is not ours."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import napari_ouroboros as ou
+from napari_ouroboros.layers import LayerData
+from napari_ouroboros.operations.phantom import PhantomPaths, make_phantom, write_phantom
+from napari_ouroboros.reader import get_reader
+
+SHAPE = (60, 180, 150)
+RESOLUTION = (160.0, 80.0, 80.0)
+OFFSET = (41, 103, 77)  # odd, so that no level starts where the next one does
+
+
+@pytest.fixture(scope="module")
+def nerve(tmp_path_factory: pytest.TempPathFactory) -> PhantomPaths:
+    """A small phantom on disk."""
+    phantom = make_phantom(SHAPE, RESOLUTION, OFFSET)
+    return write_phantom(tmp_path_factory.mktemp("nerve"), phantom)
+
+
+def read(path: object) -> list[LayerData]:
+    reader = get_reader(str(path))
+    assert reader is not None
+    return reader(str(path))
+
+
+def world(meta: dict[str, Any], index: object) -> np.ndarray:
+    return np.asarray(index) * meta["scale"] + meta["translate"]
+
+
+def test_precomputed_folder_and_its_info_file(nerve: PhantomPaths) -> None:
+    for path in (nerve.image, nerve.image / "info", f"precomputed://file://{nerve.image}"):
+        ((levels, meta, kind),) = read(path)
+        assert kind == "image"
+        assert meta["name"] == "image"
+        assert meta["units"] == ("nm",) * 3
+        assert meta["contrast_limits"] == (0, 255)
+        assert meta["multiscale"]
+        shapes = np.array([level.shape for level in levels])
+        assert (shapes[0] % shapes == 0).all()
+
+
+def test_every_voxel_is_where_the_volume_has_it(nerve: PhantomPaths) -> None:
+    ((levels, meta, _),) = read(nerve.image)
+    volume = ou.open_volume(nerve.image)
+    for level, mip in zip(levels, meta["metadata"]["napari-ouroboros"]["mips"], strict=True):
+        grid = volume.levels[mip]
+        factor = np.array(levels[0].shape) / level.shape
+        scale = np.array(meta["scale"]) * factor
+        corner = world(meta, (-0.5,) * 3)
+        # Where napari has the centre of this level's first voxel, in voxels of the level.
+        start = grid.to_index(corner + scale / 2)
+        np.testing.assert_allclose(start, np.round(start), atol=1e-9)
+        first = np.round(start).astype(int)
+        whole = np.asarray(level.compute(scheduler="synchronous"))
+        inside = whole[tuple(slice(-f, -f + n) for f, n in zip(first, grid.shape, strict=True))]
+        np.testing.assert_array_equal(inside, volume.read(mip))
+        assert whole.sum(dtype=np.int64) == inside.sum(dtype=np.int64)  # around it: fill
+
+
+def test_state_gives_volumes_and_points_in_one_space(nerve: PhantomPaths) -> None:
+    layers = read(nerve.state)
+    assert [(meta["name"], kind) for _, meta, kind in layers] == [
+        ("em", "image"),
+        ("truth", "labels"),
+        ("trace", "points"),
+    ]
+    points, meta, _ = layers[2]
+    expected = ou.read_state(nerve.state).points_nm("trace", None, "em")
+    np.testing.assert_allclose(world(meta, points), expected, rtol=1e-9)
+    assert list(meta["features"]["order"]) == list(range(len(points)))
+    # The trace runs inside the nerve: some fascicle is near every point of it.
+    labels, where, _ = layers[1]
+    finest = np.asarray((labels[0] if where["multiscale"] else labels).compute())
+    for z, y, x in np.round((expected - where["translate"]) / where["scale"]).astype(int):
+        assert finest[z - 4 : z + 5, y, x - 8 : x + 9].any()
+
+
+def test_a_transform_of_the_state_moves_the_layer(nerve: PhantomPaths, tmp_path: Path) -> None:
+    state = json.loads(nerve.state.read_text())
+    z, y, x = 1000.0, -400.0, 250.0
+    for layer in state["layers"]:
+        if layer["name"] in ("em", "truth"):
+            folder = nerve.image if layer["name"] == "em" else nerve.truth
+            layer["source"] = {"url": f"precomputed://file://{folder}"}
+        if layer["name"] == "truth":
+            layer["source"]["transform"] = {
+                "outputDimensions": {axis: [1e-9, "m"] for axis in "xyz"},
+                "matrix": [[1, 0, 0, x], [0, 1, 0, y], [0, 0, 1, z]],
+            }
+    moved = tmp_path / "moved.json"
+    moved.write_text(json.dumps(state))
+    (_, em, _), (_, truth, _), _ = read(moved)
+    assert "affine" not in em
+    expected = np.eye(4)
+    expected[:3, 3] = (z, y, x)
+    np.testing.assert_allclose(truth["affine"], expected, atol=1e-6)
+
+
+def test_points_that_make_no_trace_are_named(nerve: PhantomPaths, tmp_path: Path) -> None:
+    state = json.loads(nerve.state.read_text())
+    for layer in state["layers"]:
+        if layer["name"] in ("em", "truth"):
+            folder = nerve.image if layer["name"] == "em" else nerve.truth
+            layer["source"] = f"precomputed://file://{folder}"
+        if layer["name"] == "trace":
+            layer["annotations"] = []
+    file = tmp_path / "empty.json"
+    file.write_text(json.dumps(state))
+    with pytest.warns(ou.Notice, match="trace"):
+        layers = read(file)
+    assert [kind for _, _, kind in layers] == ["image", "labels"]
+
+
+def test_recipe_gives_the_centre_line_and_the_file_beside_it(
+    nerve: PhantomPaths, tmp_path: Path
+) -> None:
+    volume = ou.open_volume(nerve.image)
+    trace = ou.read_state(nerve.state).trace(image_layer="em")
+    straightening = ou.Straightening(trace, 24, 20, pitch_nm=100, spacing_nm=400)
+    ou.straighten_to(tmp_path / "out.tif", volume, straightening)
+    line, stack = read(tmp_path / "out.recipe.json")
+    (path,), meta, kind = line
+    assert kind == "shapes"
+    assert meta["shape_type"] == "path"
+    np.testing.assert_allclose(world(meta, path), straightening.frames.c, rtol=1e-9)
+    data, meta, kind = stack
+    assert kind == "image"
+    assert meta["scale"] == (400, 100, 100)
+    expected = ou.straighten(volume, straightening).compute()
+    np.testing.assert_array_equal(data.compute(scheduler="synchronous"), expected)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", "{}", '{"layers": 3}', '{"layers": []}', '{"layers": ["a"], "schema": 1}', "\xff"],
+)
+def test_a_json_that_is_not_ours(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "some.json"
+    file.write_bytes(content.encode("latin-1"))
+    reader = get_reader(str(file))
+    # Layers as strings are a state of Neuroglancer's oldest kind.
+    assert (reader is None) == ('"a"' not in content)
+
+
+def test_says_no_fast(tmp_path: Path) -> None:
+    big = tmp_path / "big.json"
+    with big.open("wb") as file:
+        file.write(b'{"layers": [')
+        file.truncate(200 << 20)
+    (tmp_path / "store.zarr").mkdir()
+    (tmp_path / "store.zarr" / "info").write_text('{"@type": "neuroglancer_legacy_mesh"}')
+    start = time.perf_counter()
+    for path in (
+        str(big),
+        str(tmp_path),
+        str(tmp_path / "store.zarr"),
+        str(tmp_path / "missing.json"),
+        str(tmp_path / "image.tif"),
+        "https://example.org/image.json",
+        [str(big), str(big)],
+    ):
+        assert get_reader(path) is None
+    assert time.perf_counter() - start < 0.5
+
+
+def test_napari_finds_the_reader_and_shows_the_layers(nerve: PhantomPaths) -> None:
+    from napari.components import ViewerModel
+    from npe2 import PluginManager, PluginManifest
+
+    manager = PluginManager()
+    manager.register(PluginManifest.from_distribution("napari-ouroboros"))
+    for path in (nerve.state, nerve.image, nerve.image / "info"):
+        found = [reader.command for reader in manager.iter_compatible_readers([str(path)])]
+        assert found == ["napari-ouroboros.get_reader"]
+    viewer = ViewerModel()
+    for data, meta, kind in read(nerve.state):
+        viewer._add_layer_from_data(data, meta, kind)
+    em, truth, trace = viewer.layers
+    assert all(tuple(map(str, layer.units)) == ("nanometer",) * 3 for layer in viewer.layers)
+    np.testing.assert_allclose(em.extent.world, truth.extent.world, atol=4 * 160)
+    low, high = em.extent.world
+    points = np.array([trace.data_to_world(point) for point in trace.data])
+    assert ((points > low) & (points < high)).all()
+    # The sliders step by one voxel: no layer brought a finer scale along.
+    assert [step.step for step in viewer.dims.range] == list(RESOLUTION)
