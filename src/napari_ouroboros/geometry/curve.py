@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,11 +14,11 @@ from napari_ouroboros.geometry.trace import Trace
 from napari_ouroboros.geometry.vectors import cross, dot, norm
 
 if TYPE_CHECKING:
-    from scipy.interpolate import BSpline, CubicSpline
-
-    Spline = BSpline | CubicSpline
+    from scipy.interpolate import BSpline
 
 Float = NDArray[np.float64]
+#: What SciPy's splines have in common: ``spline(t, derivative)`` -> (n, 3).
+Spline = Callable[..., Float]
 
 #: Slices beyond this are a mistake in the units, not a wish.
 MAX_SLICES = 50_000_000
@@ -135,7 +136,7 @@ class Curve:
                 f"{ratio:.3g} slices; is the distance in nm?"
             )
         if self.closed:
-            n = int(round(ratio))
+            n = round(ratio)
             if n < 3:
                 raise UserError(
                     f"a closed trace of {self.length:.6g} nm has room for {n} slices at "
@@ -146,8 +147,8 @@ class Curve:
             wanted = np.arange(int(np.floor(ratio + 1e-6)) + 1) * spacing_nm
             wanted = np.minimum(wanted, measure.total)
         if measure is self._arc:
-            return wanted
-        return self._arc.value(measure.invert(wanted))
+            return np.asarray(wanted, np.float64)
+        return self._arc.value(measure.invert(np.asarray(wanted, np.float64)))
 
     def _stretched(self, radius: float) -> _Integral:
         def weight(t: Float) -> Float:
@@ -157,7 +158,6 @@ class Curve:
             return speed + radius * turn
 
         return _Integral(weight, self._knots)
-
 
 
 def _fit(trace: Trace, points: Float) -> tuple[Spline, Float]:
@@ -220,7 +220,7 @@ def _smoothing_spline(
 class _Integral:
     """The integral of a positive function over the spans of a spline, and its inverse."""
 
-    def __init__(self, weight, knots: Float) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, weight: Callable[[Float], Float], knots: Float) -> None:
         self._weight = weight
         edges = np.unique(
             np.concatenate(
@@ -239,9 +239,7 @@ class _Integral:
             rough = np.abs(left + right - parts) > 1e-13 * parts.sum()
             if not rough.any():
                 break
-            parts = np.insert(
-                np.where(rough, left, parts), np.flatnonzero(rough) + 1, right[rough]
-            )
+            parts = np.insert(np.where(rough, left, parts), np.flatnonzero(rough) + 1, right[rough])
             edges = np.insert(edges, np.flatnonzero(rough) + 1, middle[rough])
         self._edges = edges
         self._cumulative = np.concatenate([[0.0], np.cumsum(parts)])
@@ -259,9 +257,7 @@ class _Integral:
 
     def invert(self, s: Float) -> Float:
         """Return the parameters (n,) at which the integral is `s`: Newton, held in its bracket."""
-        i = np.clip(
-            np.searchsorted(self._cumulative, s, side="right") - 1, 0, len(self._edges) - 2
-        )
+        i = np.clip(np.searchsorted(self._cumulative, s, side="right") - 1, 0, len(self._edges) - 2)
         start, stop = self._edges[i], self._edges[i + 1]
         below, above = self._cumulative[i], self._cumulative[i + 1]
         low, high = start.copy(), stop.copy()

@@ -110,8 +110,14 @@ def _spacings(straightening: Straightening, kappa_w: NDArray[np.float64]) -> tup
         d = np.full(len(kappa_w), straightening.spacing_nm)
     else:
         s = straightening.frames.s
-        gaps = np.diff(np.append(s, s[0] + straightening.curve.length)) if straightening.trace.closed else np.diff(s)
+        gaps = (
+            np.diff(np.append(s, s[0] + straightening.curve.length))
+            if straightening.trace.closed
+            else np.diff(s)
+        )
         if not len(gaps):
             gaps = np.array([straightening.spacing_nm])
-        d = np.maximum(np.append(gaps[0], gaps)[: len(kappa_w)], np.append(gaps, gaps[-1])[: len(kappa_w)])
+        d = np.maximum(
+            np.append(gaps[0], gaps)[: len(kappa_w)], np.append(gaps, gaps[-1])[: len(kappa_w)]
+        )
     return float(np.max(d * (1 + kappa_w))), float(np.min(d * (1 - kappa_w)))

@@ -69,9 +69,7 @@ class FoldReport:
                 f"{self.worst_s_nm:.0f} nm (curvature x reach {self.max_kappa_w:.2f})"
             )
         else:
-            parts.append(
-                f"the trace comes back to within {self.self_distance_nm:.0f} nm of itself"
-            )
+            parts.append(f"the trace comes back to within {self.self_distance_nm:.0f} nm of itself")
         parts.append(f"up to {self.largest_width_nm:.0f} nm ({self.largest_width} px) would not")
         return "; ".join(parts)
 

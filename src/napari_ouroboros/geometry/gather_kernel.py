@@ -37,8 +37,12 @@ def _take(s, u, v, r2, at, half_u, half_v, pitch, lattice, labels, slot_of, scal
     row = int(np.floor(((v + half_v) / pitch - lattice[1]) * scale[1]))
     column = int(np.floor(((u + half_u) / pitch - lattice[2]) * scale[2]))
     if (
-        k < 0 or row < 0 or column < 0
-        or k >= label_shape[0] or row >= label_shape[1] or column >= label_shape[2]
+        k < 0
+        or row < 0
+        or column < 0
+        or k >= label_shape[0]
+        or row >= label_shape[1]
+        or column >= label_shape[2]
     ):
         out[z, y, x] = 0
     else:

@@ -52,8 +52,6 @@ class Grid:
         return np.all((index >= -0.5) & (index < np.asarray(self.shape) - 0.5), axis=-1)
 
 
-def corner_to_nm(
-    position: ArrayLike, resolution: ArrayLike
-) -> NDArray[np.float64]:
+def corner_to_nm(position: ArrayLike, resolution: ArrayLike) -> NDArray[np.float64]:
     """Neuroglancer position (..., 3) zyx in voxels, whole numbers being corners -> zyx nm."""
     return np.asarray(position, float) * np.asarray(resolution, float)

@@ -237,8 +237,10 @@ def place(index, planes, closed, extension, pitch, rows, columns, out):
             d = s * extension[0] if s < 0.0 else (s - k) * extension[1]
             for a in range(3):
                 out[i, a] = (
-                    planes[k, a] + d * planes[k, 3 + a]
-                    + u * planes[k, 6 + a] + v * planes[k, 9 + a]
+                    planes[k, a]
+                    + d * planes[k, 3 + a]
+                    + u * planes[k, 6 + a]
+                    + v * planes[k, 9 + a]
                 )
             continue
         k = int(np.floor(s))

@@ -64,9 +64,7 @@ def to_dict(
         "height": s.height,
         "pitch_nm": s.pitch_nm,
         "spacing_nm": s._spacing,
-        "adaptive": None
-        if s.adaptive_radius_nm is None
-        else {"radius_nm": s.adaptive_radius_nm},
+        "adaptive": None if s.adaptive_radius_nm is None else {"radius_nm": s.adaptive_radius_nm},
         "up": None if s.up is None else s.up.tolist(),
         "twist": None if s.twist is None else [list(key) for key in s.twist],
         "n_slices": s.shape[0],

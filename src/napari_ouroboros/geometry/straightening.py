@@ -297,7 +297,9 @@ def _length(value: float | None, what: str, zero: bool = False) -> float | None:
     except (TypeError, ValueError):
         number = np.nan
     if not (np.isfinite(number) and (number > 0 or (zero and number == 0))):
-        raise UserError(f"{what} must be {'0 nm or more' if zero else 'over 0 nm'}; it is {value!r}")
+        raise UserError(
+            f"{what} must be {'0 nm or more' if zero else 'over 0 nm'}; it is {value!r}"
+        )
     return number
 
 

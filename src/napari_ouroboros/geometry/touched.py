@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from napari_ouroboros.geometry.straightening import Straightening
 
 Float = NDArray[np.float64]
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 class TouchedChunk(NamedTuple):
     """A block of voxels and the segments that may reach into it."""
 
-    index: tuple[int, int, int]
+    chunk: tuple[int, int, int]
     segments: NDArray[np.int64]
 
 
@@ -42,7 +43,7 @@ def touched_chunks(
     Returns
     -------
     list of TouchedChunk
-        ``index`` zyx of the chunk; ``segments`` increasing, -1 and the last one being the
+        ``chunk`` zyx index; ``segments`` increasing, -1 and the last one being the
         straight extensions of an open trace.
     """
     size = np.asarray(chunk)
@@ -80,7 +81,15 @@ def touched_chunks(
         for part in np.split(table, breaks)
         if len(part)
     ]
-    return sorted(chunks, key=lambda item: (item.segments[0], item.index))
+    return sorted(chunks, key=lambda item: (item.segments[0], item.chunk))
+
+
+def block_box(
+    index: tuple[int, int, int], chunk: tuple[int, int, int], shape: tuple[int, int, int]
+) -> Box:
+    """Array indices of a chunk, clipped at the end of an array of `shape`."""
+    z, y, x = ((i * c, min((i + 1) * c, n)) for i, c, n in zip(index, chunk, shape, strict=True))
+    return z, y, x
 
 
 def _segment_boxes(

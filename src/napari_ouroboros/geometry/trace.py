@@ -97,7 +97,7 @@ class Trace:
 
 
 def _merge_duplicates(points: NDArray[np.float64], closed: bool) -> NDArray[np.float64]:
-    """Drop each point that coincides with the one before it (or, closed, the last with the first)."""
+    """Drop points that coincide with the one before; closed: the last if it is the first."""
     # Relative to the trace's own size: float32 exports of coordinates repeat points inexactly.
     same = 1e-9 * max(float(np.ptp(points, axis=0).max()), 1e-3)
     keep = np.ones(len(points), bool)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from napari_ouroboros.operations.backproject import BackprojectReport, backproject
-from napari_ouroboros.operations.check import CheckReport, check
-from napari_ouroboros.operations.straighten import (
+from napari_ouroboros.operations.backproject_job import BackprojectReport, backproject
+from napari_ouroboros.operations.round_trip import CheckReport, check
+from napari_ouroboros.operations.straighten_job import (
     StraightenReport,
     outside,
     straighten,

@@ -79,9 +79,7 @@ def check_recipe_free(path: Path, overwrite: bool) -> None:
         output = None
     if output != path.name:
         whose = f"belongs to {output}" if output else "is not a recipe of this result"
-        raise UserError(
-            f"{recipe} exists and {whose}; choose another name or pass --overwrite"
-        )
+        raise UserError(f"{recipe} exists and {whose}; choose another name or pass --overwrite")
 
 
 def write_recipe(straightening: Straightening, path: Path, source: dict[str, Any]) -> None:
@@ -119,9 +117,7 @@ def recipe_grid(source: dict[str, Any] | None, mip: int | None, name: str) -> tu
     if not 0 <= number < len(levels):
         raise UserError(f"there is no mip {number}; the source has mips 0 to {len(levels) - 1}")
     level = levels[number]
-    grid = Grid(
-        tuple(level["shape"]), tuple(level["resolution"]), tuple(level["voxel_offset"])
-    )
+    grid = Grid(tuple(level["shape"]), tuple(level["resolution"]), tuple(level["voxel_offset"]))
     return grid, number, str(level["key"])
 
 
@@ -139,7 +135,9 @@ def open_source(source: dict[str, Any] | None, recipe: Path, timeout: float = 60
     if not url:
         raise UserError(f"{recipe} records no source volume")
     relative = (source or {}).get("url_relative")
-    moved = None if relative is None else Path(os.path.normpath(recipe.absolute().parent / relative))
+    moved = (
+        None if relative is None else Path(os.path.normpath(recipe.absolute().parent / relative))
+    )
     if moved is not None and moved.is_dir() and not Path(url.split("file://")[-1]).is_dir():
         return open_volume(moved, timeout=timeout)
     return open_volume(url, timeout=timeout)

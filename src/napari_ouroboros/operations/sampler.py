@@ -1,4 +1,4 @@
-"""Slices out of a volume: which chunks they need, fetched ahead, and sampled from the chunk pool."""
+"""Slices out of a volume: the chunks they need, fetched ahead, and sampled from the pool."""
 
 from __future__ import annotations
 
@@ -151,9 +151,7 @@ class SliceSampler:
         )  # fmt: skip
         return np.argwhere(marked) + low
 
-    def _chunk_range(
-        self, grid: _Affine, box: Box
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _chunk_range(self, grid: _Affine, box: Box) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First and last chunk of the bounding box of all samples."""
         _, rows, columns = box.shape
         corners = np.stack(
@@ -179,9 +177,7 @@ class SliceSampler:
         """One box: (slices, rows, columns, channels) of the volume's dtype."""
         return next(self.stream([box], cancel))
 
-    def stream(
-        self, boxes: Sequence[Box], cancel: Cancel | None = None
-    ) -> Iterator[NDArray[Any]]:
+    def stream(self, boxes: Sequence[Box], cancel: Cancel | None = None) -> Iterator[NDArray[Any]]:
         """Boxes one after the other, the chunks of the next ones on their way meanwhile."""
         pool = self._open_pool()
         parts = self._fitting(boxes, pool.capacity)
@@ -210,9 +206,7 @@ class SliceSampler:
                         current = number
                         out = np.empty((*boxes[number].shape, self.volume.channels), self.dtype)
                     assert out is not None
-                    self._sample_into(
-                        out, boxes[number], part, ids, ticket, pool, executor, cancel
-                    )
+                    self._sample_into(out, boxes[number], part, ids, ticket, pool, executor, cancel)
                     ahead.popleft()
                     if ticket is not None:
                         ticket.release()
@@ -241,11 +235,7 @@ class SliceSampler:
         self, out: NDArray[Any], box: Box, part: Box, ids: NDArray[np.int64], ticket: Any,
         pool: Any, executor: ThreadPoolExecutor, cancel: Cancel | None,
     ) -> None:  # fmt: skip
-        view = out[
-            tuple(
-                slice(p[0] - b[0], p[1] - b[0]) for p, b in zip(part, box, strict=True)
-            )
-        ]
+        view = out[tuple(slice(p[0] - b[0], p[1] - b[0]) for p, b in zip(part, box, strict=True))]
         if ticket is None:
             view[...] = self.fill
             return
@@ -305,12 +295,11 @@ class SliceSampler:
                 f"chunk {self._name(absent[0])} of {self.volume.url} is missing; "
                 "--missing fill takes missing chunks as empty"
             )
-        self.missing_chunks.update(tuple(int(i) for i in index) for index in absent)
+        self.missing_chunks.update((int(z), int(y), int(x)) for z, y, x in absent)
 
     def _name(self, index: NDArray[np.int64]) -> str:
-        from napari_ouroboros.volumes.precomputed import chunk_name
-
-        return chunk_name(self.level, tuple(int(i) for i in index))
+        z, y, x = (int(i) for i in index)
+        return self.level.chunk_name((z, y, x))
 
     # -- the pool -------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Grid, Straightening
+from napari_ouroboros.geometry.touched import block_box, touched_chunks
 from napari_ouroboros.operations.gather import Block, Gatherer, LabelGrid
 from napari_ouroboros.operations.outputs import CHUNK, local_path, output_kind, recipe_grid
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
@@ -164,7 +165,8 @@ class BackprojectJob:
     ) -> None:
         if output_kind(destination) != "precomputed":
             raise UserError(
-                f"labels go home into a precomputed folder; {os.fspath(destination)} asks for a TIFF"
+                "labels go home into a precomputed folder; "
+                f"{os.fspath(destination)} asks for a TIFF"
             )
         self.start = time.monotonic()
         self.path = local_path(destination)
@@ -176,7 +178,9 @@ class BackprojectJob:
         maps = [straightening] if isinstance(straightening, Straightening) else list(straightening)
         stacks = [labels] if isinstance(straightening, Straightening) else list(labels)
         if len(maps) != len(stacks) or not maps:
-            raise UserError(f"{len(stacks)} label volumes for {len(maps)} recipes; give one for each")
+            raise UserError(
+                f"{len(stacks)} label volumes for {len(maps)} recipes; give one for each"
+            )
         self.grid, self.mip, self.key = _target(maps[0], like, mip)
         self.gatherers = [
             Gatherer(map_, self.grid, LabelGrid.of(stack, map_, keep, labels_scale, labels_offset))
@@ -219,7 +223,7 @@ class BackprojectJob:
         }
         if self.command:
             facts["command"] = self.command
-        place = {
+        place: dict[str, Any] = {
             "shape": self.grid.shape,
             "resolution": self.grid.resolution,
             "voxel_offset": _whole_offset(self.grid),
@@ -274,9 +278,7 @@ class BackprojectJob:
             return
         labels = merged.labels.astype(self.dtype, copy=False)
         contested = merged.claims > 1
-        box = tuple(
-            (i * c, i * c + n) for i, c, n in zip(index, CHUNK, labels.shape, strict=True)
-        )
+        box = block_box(index, CHUNK, self.grid.shape)
         written = 0
         labelled = int(np.count_nonzero(labels))
         if labelled:
@@ -312,8 +314,6 @@ def _blocks(
     gatherers: Sequence[Gatherer],
 ) -> list[tuple[tuple[int, int, int], dict[int, NDArray[np.int64]]]]:
     """Touched chunks in order along the first trace, with each trace's segments in them."""
-    from napari_ouroboros.geometry.touched import touched_chunks
-
     blocks: dict[tuple[int, int, int], dict[int, NDArray[np.int64]]] = {}
     for number, gatherer in enumerate(gatherers):
         for index, segments in touched_chunks(gatherer.straightening, gatherer.grid, CHUNK):
@@ -339,8 +339,8 @@ def _target(
 
 
 def _whole_offset(grid: Grid) -> tuple[int, int, int]:
-    offset = tuple(int(round(o)) for o in grid.voxel_offset)
-    return offset  # type: ignore[return-value]
+    z, y, x = (round(o) for o in grid.voxel_offset)
+    return z, y, x
 
 
 def _result_dtype(gatherers: Sequence[Gatherer], dtype: DTypeLike | None) -> np.dtype[Any]:

@@ -123,7 +123,14 @@ def check(
     level = volume.mip(mip)
     map_ = straightening.resolved(level.resolution)
     with SliceSampler(
-        volume, map_, mip, "nearest", 0, missing, memory, threads  # type: ignore[arg-type]
+        volume,
+        map_,
+        mip,
+        "nearest",
+        0,
+        missing,
+        memory,
+        threads,  # type: ignore[arg-type]
     ) as sampler:
         trip = _RoundTrip(volume, map_, mip, sampler)
         trip.plan().run(threads or default_threads(), progress, cancel)
@@ -165,7 +172,10 @@ class _RoundTrip:
         """One unit per touched chunk."""
         return Plan(
             "the check",
-            [Unit(str(index), partial(self._compare, index, segments)) for index, segments in self.blocks],
+            [
+                Unit(str(index), partial(self._compare, index, segments))
+                for index, segments in self.blocks
+            ],
             bytes_to_fetch=0,
             bytes_to_write=0,
             memory_bytes=0,
