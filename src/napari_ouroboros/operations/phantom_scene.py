@@ -31,7 +31,7 @@ def centre_line(low: F64, extent: F64, radius: float) -> Path:
         )
         y = np.linspace(start - 2 * radius, start + extent[1] + 2 * radius, 1001)
         # Room for slices somewhat wider than the nerve: their corners reach 1.65 radii.
-        if float(path.curvature(y).max()) * 1.65 * radius < 0.72:
+        if float(path.curvature(y).max()) * 1.65 * radius < 0.6:
             return path
     raise AssertionError("a straight line has no curvature")
 
@@ -42,7 +42,7 @@ def traced(rng: np.random.Generator, nerve: Nerve, low: F64, extent: F64) -> F64
     y = np.linspace(low[1] + margin, low[1] + extent[1] - margin, N_POINTS)
     y[1:-1] += rng.uniform(-0.15, 0.15, N_POINTS - 2) * (y[1] - y[0])
     points = nerve.path.points(y)
-    return points + rng.uniform(-0.003, 0.003, points.shape) * nerve.radius
+    return points + rng.uniform(-0.0015, 0.0015, points.shape) * nerve.radius
 
 
 def vessel_beside(nerve: Nerve, low: F64, extent: F64) -> Vessel:

@@ -75,8 +75,8 @@ class Sheet:
                 va="center", path_effects=halo, family="DejaVu Sans",
             )  # fmt: skip
         for x, y, length in self.bars:
-            corner, size = (x / width, 1 - y / height), (length / width, 4 / height)
-            bar = Rectangle(corner, *size, facecolor=INK, edgecolor="#000000", linewidth=0.6)
+            corner, extent = (x / width, 1 - y / height), (length / width, 4 / height)
+            bar = Rectangle(corner, *extent, facecolor=INK, edgecolor="#000000", linewidth=0.6)
             bar.set_transform(figure.transFigure)
             figure.add_artist(bar)
         figure.savefig(path, dpi=_DPI, metadata={"Software": "napari-ouroboros"})
