@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,23 @@ from napari_ouroboros.geometry import Grid, Straightening
 from napari_ouroboros.geometry.touched import runs
 from napari_ouroboros.operations.plan import Cancel
 
-if TYPE_CHECKING:
-    from napari_ouroboros.volumes.label_stack import LabelStack
+
+class LabelSlices(Protocol):
+    """What the gather asks of labels; `LabelStack` is one."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(slices, rows, columns)."""
+        ...
+
+    @property
+    def out_dtype(self) -> np.dtype[Any]:
+        """Unsigned dtype of what is read."""
+        ...
+
+    def read(self, k0: int, k1: int) -> NDArray[Any]:
+        """Slices k0 to k1."""
+        ...
 
 
 @dataclass
@@ -42,7 +57,7 @@ class LabelGrid:
 
     Attributes
     ----------
-    stack : LabelStack
+    stack : LabelSlices
     scale : (3,)
         Label samples per recipe sample.
     offset : (3,)
@@ -50,7 +65,7 @@ class LabelGrid:
         (i' + 1/2) / scale - 1/2 + offset.
     """
 
-    stack: LabelStack
+    stack: LabelSlices
     scale: tuple[float, float, float]
     offset: tuple[float, float, float]
 

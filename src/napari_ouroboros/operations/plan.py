@@ -115,7 +115,7 @@ class Plan:
                     return
                 try:
                     _run_unit(unit, stop, done)
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
                     results.put(error)
                     return
                 results.put(None)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from napari_ouroboros.geometry import Grid, Straightening
 from napari_ouroboros.geometry.exactness import Exactness
 from napari_ouroboros.geometry.folds import FoldReport
+from napari_ouroboros.geometry.touched import block_box, touched_chunks
 from napari_ouroboros.operations.gather import Gatherer, LabelGrid
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
-from napari_ouroboros.operations.sampler import DEFAULT_MEMORY, Box, SliceSampler
+from napari_ouroboros.operations.sampler import DEFAULT_MEMORY, Box, Missing, SliceSampler
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
@@ -96,10 +97,9 @@ def check(
     straightening: Straightening,
     mip: int = 0,
     *,
-    missing: str | None = None,
+    missing: Missing | None = None,
     memory: int = DEFAULT_MEMORY,
     threads: int | None = None,
-    timeout: float | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> CheckReport:
@@ -130,7 +130,7 @@ def check(
         0,
         missing,
         memory,
-        threads,  # type: ignore[arg-type]
+        threads,
     ) as sampler:
         trip = _RoundTrip(volume, map_, mip, sampler)
         trip.plan().run(threads or default_threads(), progress, cancel)
@@ -154,15 +154,13 @@ class _RoundTrip:
     def __init__(
         self, volume: Volume, straightening: Straightening, mip: int, sampler: SliceSampler
     ) -> None:
-        from napari_ouroboros.geometry.touched import touched_chunks
-
         level = volume.mip(mip)
         self.volume, self.mip, self.map = volume, mip, straightening
         self.grid = Grid(level.shape, level.resolution, level.voxel_offset)
         self.gatherer = Gatherer(
             straightening,
             self.grid,
-            LabelGrid(_SampledStack(sampler, straightening), (1.0,) * 3, (0.0,) * 3),  # type: ignore[arg-type]
+            LabelGrid(_SampledStack(sampler, straightening), (1.0,) * 3, (0.0,) * 3),
         )
         self.blocks = touched_chunks(straightening, self.grid, _CHUNK)
         self.totals = np.zeros(3, np.int64)
@@ -188,9 +186,7 @@ class _RoundTrip:
         inside = block.claims > 0
         if not inside.any():
             return
-        box = tuple(
-            (i * c, i * c + n) for i, c, n in zip(index, _CHUNK, block.labels.shape, strict=True)
-        )
+        box = block_box(index, _CHUNK, self.grid.shape)
         truth = self.volume.read(self.mip, box)
         truth = truth[..., 0] if truth.ndim == 4 else truth
         truth = np.ascontiguousarray(truth).view(block.labels.dtype)
@@ -203,7 +199,7 @@ class _RoundTrip:
 
 
 class _SampledStack:
-    """The first channel of a volume, straightened by nearest neighbour, as a label stack of bits."""
+    """The first channel of a volume, straightened by nearest neighbour, as labels: its bits."""
 
     def __init__(self, sampler: SliceSampler, straightening: Straightening) -> None:
         self._sampler = sampler

@@ -36,7 +36,12 @@ class Box(NamedTuple):
     @property
     def shape(self) -> tuple[int, int, int]:
         """(slices, rows, columns)."""
-        return tuple(b - a for a, b in self)  # type: ignore[return-value]
+        n, rows, columns = (b - a for a, b in self)
+        return n, rows, columns
+
+    def as_tuple(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Plain ranges, for the writers."""
+        return self.slices, self.rows, self.columns
 
     def halves(self) -> tuple[Box, Box]:
         """The box cut in two across its longest side."""
@@ -298,8 +303,10 @@ class SliceSampler:
         self.missing_chunks.update((int(z), int(y), int(x)) for z, y, x in absent)
 
     def _name(self, index: NDArray[np.int64]) -> str:
+        from napari_ouroboros.volumes.precomputed import chunk_name
+
         z, y, x = (int(i) for i in index)
-        return self.level.chunk_name((z, y, x))
+        return chunk_name(self.level, (z, y, x))
 
     # -- the pool -------------------------------------------------------------------------
 

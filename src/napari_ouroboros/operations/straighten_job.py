@@ -406,7 +406,7 @@ class StraightenJob:
     def _write_box(self, box: Box, cancel: Cancel) -> None:
         slab = self.sampler.read(box, cancel)
         self._writer.write(
-            tuple(self._target(box)), slab[..., 0] if self.volume.channels == 1 else slab
+            self._target(box).as_tuple(), slab[..., 0] if self.volume.channels == 1 else slab
         )
 
 
