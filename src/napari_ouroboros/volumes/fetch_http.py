@@ -13,11 +13,11 @@ from urllib.parse import quote, urlsplit
 import urllib3
 from urllib3.exceptions import (
     HTTPError,
-    LocationParseError,
+    IncompleteRead,
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
-    SSLError,
+    ProtocolError,
     TimeoutError,
 )
 
@@ -91,7 +91,7 @@ class HttpFetcher:
             except _Retryable as error:
                 reason = str(error)
             if attempt == _ATTEMPTS:
-                raise SourceError(f"{shown}: {reason}, {attempt} times; is the server all right?")
+                raise SourceError(f"{shown}: {reason} ({attempt} attempts)")
             time.sleep(pause * random.uniform(0.75, 1.25))
             pause *= 3
         raise SourceError(f"{shown} did not answer within {self._timeout:g} s")
@@ -164,7 +164,7 @@ class HttpFetcher:
             got += len(part)
         announced = response.headers.get("Content-Length", "")
         if announced.isdigit() and got < int(announced) and (enough is None or got < enough):
-            raise _Retryable(f"the answer ended after {got} of {announced} bytes")
+            raise _Retryable("the answer is cut off")
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         return body if cut is None else body[cut[0] : cut[1]]
 
@@ -177,14 +177,14 @@ class HttpFetcher:
             host = urlsplit(self._location.base).hostname
             return SourceError(f"{shown}: there is no host called {host}, or no network")
         if isinstance(reason, NewConnectionError):
-            return _Retryable("the connection was refused or cannot be made")
+            return _Retryable("the connection is refused; is the server running?")
         if isinstance(reason, TimeoutError):
             return TimeoutError()
-        if isinstance(reason, (SSLError, LocationParseError)):
-            return SourceError(f"{shown}: {one_line(reason, 160)}")
-        if isinstance(error, MaxRetryError):
-            return SourceError(f"{shown}: {one_line(reason, 160)}")
-        return _Retryable(f"the connection broke off ({one_line(reason, 120)})")
+        if isinstance(reason, IncompleteRead):
+            return _Retryable("the answer is cut off")
+        if isinstance(reason, ProtocolError):
+            return _Retryable("the connection broke off")
+        return SourceError(f"{shown}: {one_line(reason, 160)}")
 
 
 def _pool_manager(base: str, headers: dict[str, str]) -> urllib3.PoolManager:

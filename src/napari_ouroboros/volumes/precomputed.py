@@ -91,13 +91,14 @@ class Level(Grid):
         )
         return z, y, x
 
-    def chunk_name(self, index: Index) -> str:
-        """Name of the chunk with index zyx in an unsharded level: ``<key>/x0-x1_y0-y1_z0-z1``."""
-        parts = (
-            f"{low + int(offset)}-{high + int(offset)}"
-            for (low, high), offset in zip(self.chunk_box(index), self.voxel_offset, strict=True)
-        )
-        return f"{self.key}/{'_'.join(reversed(list(parts)))}"
+
+def chunk_name(level: Level, index: Index) -> str:
+    """Name of the chunk with index zyx in an unsharded level: ``<key>/x0-x1_y0-y1_z0-z1``."""
+    parts = [
+        f"{low + int(offset)}-{high + int(offset)}"
+        for (low, high), offset in zip(level.chunk_box(index), level.voxel_offset, strict=True)
+    ]
+    return f"{level.key}/{'_'.join(reversed(parts))}"
 
 
 @dataclass(frozen=True)

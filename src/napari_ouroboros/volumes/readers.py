@@ -11,7 +11,7 @@ from napari_ouroboros.errors import SourceError
 from napari_ouroboros.volumes.decode import CorruptChunk, decode_chunk
 from napari_ouroboros.volumes.fetch import Fetcher
 from napari_ouroboros.volumes.location import Location
-from napari_ouroboros.volumes.precomputed import Index, PrecomputedInfo
+from napari_ouroboros.volumes.precomputed import Index, PrecomputedInfo, chunk_name
 from napari_ouroboros.volumes.sharded import ShardedLevel
 
 
@@ -56,7 +56,7 @@ class CloudVolumeReader:
     def read_chunk(self, mip: int, index: Index) -> NDArray[Any] | None:
         """See `Reader.read_chunk`."""
         level = self._info.levels[mip]
-        name = level.chunk_name(index)
+        name = chunk_name(level, index)
         if level.sharded:
             data = self._sharded_level(mip).get(index)
         else:

@@ -21,7 +21,7 @@ from napari_ouroboros.errors import SourceError, one_line
 from napari_ouroboros.volumes.decode import import_cloudvolume
 from napari_ouroboros.volumes.fetch import Fetcher, decompress
 from napari_ouroboros.volumes.location import Location
-from napari_ouroboros.volumes.precomputed import Index, Level
+from napari_ouroboros.volumes.precomputed import Index, Level, chunk_name
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class ShardedLevel:
         chunk_id = int(self._morton(np.array(index[::-1], np.uint32), self._grid_xyz))
         place = self._spec.compute_shard_location(chunk_id)
         name = f"{self._level.key}/{place.shard_number}.shard"
-        shown = f"chunk {self._level.chunk_name(index)} in {self._location.shown(name)}"
+        shown = f"chunk {chunk_name(self._level, index)} in {self._location.shown(name)}"
         table = self._minishard(name, int(place.minishard_number))
         if table is None:
             return None

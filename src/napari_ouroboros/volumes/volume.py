@@ -23,6 +23,7 @@ from napari_ouroboros.volumes.precomputed import (
     Kind,
     Level,
     PrecomputedInfo,
+    chunk_name,
     parse_info,
 )
 from napari_ouroboros.volumes.readers import Reader, choose_reader, make_reader
@@ -354,7 +355,7 @@ class Volume:
         return chunk[0] if self.channels == 1 else np.moveaxis(chunk, 0, -1)
 
     def _missing_error(self, level: Level, index: Index) -> SourceError:
-        name = self._location.shown(level.chunk_name(index))
+        name = self._location.shown(chunk_name(level, index))
         return SourceError(f"chunk {name} is missing; --missing fill reads it as the fill value")
 
     def _checked_fill(self, missing: str, fill: float) -> Any:
