@@ -185,11 +185,15 @@ def test_a_folding_neurite_comes_home(which, size, pitch_nm, least, request, tmp
     report = backproject(out.path, Straightening.load(out.recipe), tmp_path / "home", keep=[LABEL])
     home = _read(tmp_path / "home")
     assert home.dtype == neurite.labels.dtype
-    assert set(np.unique(home)) == {0, LABEL}
-    truth = (neurite.labels == LABEL) & neurite.region
-    found = (home == LABEL) & neurite.region
+    assert np.all((home == 0) | (home == LABEL))
+    # The rest looks at the region only, with the two voxels around it that the erosion sees.
+    box = tuple(
+        slice(max(int(at.min()) - 2, 0), int(at.max()) + 3) for at in np.nonzero(neurite.region)
+    )
+    region, original, home = neurite.region[box], neurite.labels[box] == LABEL, home[box]
+    truth, found = original & region, (home == LABEL) & region
     dice = 2 * np.count_nonzero(truth & found) / (truth.sum() + found.sum())
-    core = binary_erosion(neurite.labels == LABEL, iterations=2) & neurite.region
+    core = binary_erosion(original, iterations=2) & region
     holes = np.count_nonzero(core & (home != LABEL))
     with capsys.disabled():
         print(f"\n{which} {size} px: Dice {dice:.5f}, {holes} holes of {core.sum()} core voxels, "
