@@ -103,12 +103,13 @@ def test_silent_until_closed(folder: Path) -> None:
 
 
 def test_latency_is_per_request_not_in_turn(http_server: Serve, folder: Path) -> None:
-    server = http_server(folder, latency=0.3)
+    server = http_server(folder, latency=0.5)
     start = time.monotonic()
     clients = [threading.Thread(target=get, args=(server.url + "/a/b%20c",)) for _ in range(8)]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
-    assert 0.3 <= time.monotonic() - start < 1.5
-    assert server.most_in_flight == 8
+    # In turn it would be 4 s and one at a time; a busy machine may start threads late.
+    assert 0.5 <= time.monotonic() - start < 3
+    assert server.most_in_flight >= 4
