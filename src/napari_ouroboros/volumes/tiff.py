@@ -1,0 +1,231 @@
+"""Straightened stacks as TIFF files: written slice by slice, one page each.
+
+What OME has a type for becomes OME-TIFF; uint64 and int64, which it has none for, become plain
+BigTIFF with a JSON description. Channels lie together in each pixel (axes ZYXS, which OME calls
+interleaved samples), so that a slice is one page and the stack reads back as
+(slices, rows, columns, channel).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from xml.etree import ElementTree as ET
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from napari_ouroboros.errors import UserError, one_line
+from napari_ouroboros.volumes.staging import StagedFile, destination_errors
+
+if TYPE_CHECKING:
+    import tifffile
+
+OME_TYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
+PLAIN_TYPES = ("uint64", "int64")
+
+# A classic TIFF ends at 4 GiB; the room in between is for the pages' headers.
+_BIG_BYTES = 3_500_000_000
+_OUR_KEY = "napari_ouroboros"
+_NAMESPACE = "napari-ouroboros"
+
+
+def write_tiff(
+    file: StagedFile | str | Path,
+    slabs: Iterable[NDArray[Any]],
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    pitch_nm: float,
+    spacing_nm: float,
+    metadata: Mapping[str, Any] | None = None,
+    compression: Literal["zlib"] | None = None,
+) -> None:
+    """Write a stack that never is in memory as a whole.
+
+    Parameters
+    ----------
+    file : StagedFile or path
+        Entered; the caller commits it. Errors name its destination.
+    slabs : iterable of (k, rows, columns) or (k, rows, columns, channel)
+        Consecutive slices, any number at a time.
+    shape : (slices, rows, columns) or (slices, rows, columns, channel)
+        Of the whole stack.
+    dtype : dtype
+        Of the slabs. bool is written as uint8 {0, 1}.
+    pitch_nm, spacing_nm : float
+        Size of a pixel, distance between slices, nm.
+    metadata : dict, optional
+        JSON-able facts, read back by `tiff_metadata`.
+    compression : "zlib" or None
+        For each page.
+
+    Raises
+    ------
+    UserError
+        TIFF has no room for the dtype.
+    DestinationError
+        No space, no permission. What was written so far stays for the staged file to remove.
+    ValueError
+        The slabs do not add up to `shape`.
+    """
+    import tifffile
+
+    path, destination = (
+        (file.path, file.destination) if isinstance(file, StagedFile) else (Path(file), Path(file))
+    )
+    kind = np.dtype(dtype)
+    if kind.kind == "b":
+        kind = np.dtype("uint8")
+    shape = tuple(int(n) for n in shape)
+    if len(shape) not in (3, 4) or min(shape) < 1:
+        raise UserError(f"a stack of shape {shape} cannot be written as TIFF")
+    n_bytes = math.prod(shape) * kind.itemsize
+    pages = _Pages(slabs, shape, np.dtype(dtype))
+    options: dict[str, Any] = {
+        "shape": shape,
+        "dtype": kind,
+        "compression": compression,
+        "photometric": "rgb" if kind == np.uint8 and shape[3:] == (3,) else "minisblack",
+        "resolution": (1e7 / pitch_nm, 1e7 / pitch_nm),
+        "resolutionunit": "CENTIMETER",
+        "software": _NAMESPACE,
+        "maxworkers": 1,
+    }
+    if len(shape) == 4:
+        options["planarconfig"] = "contig"
+    facts = dict(metadata or {})
+    if kind.name in OME_TYPES:
+        ome, big = True, n_bytes > _BIG_BYTES
+        options["metadata"] = _ome(shape, pitch_nm, spacing_nm, facts)
+    elif kind.name in PLAIN_TYPES:
+        ome, big = False, True
+        options["metadata"] = None
+        options["description"] = json.dumps(
+            {
+                "axes": "ZYX" if len(shape) == 3 else "ZYXC",
+                "spacing": spacing_nm,
+                "pitch": pitch_nm,
+                "unit": "nm",
+                _OUR_KEY: facts,
+            }
+        )
+    else:
+        raise UserError(
+            f"a TIFF cannot hold {kind.name}; it can hold {', '.join(OME_TYPES + PLAIN_TYPES)}"
+        )
+    try:
+        with (
+            destination_errors(destination, n_bytes),
+            tifffile.TiffWriter(path, bigtiff=big, ome=ome) as writer,
+        ):
+            writer.write(iter(pages), **options)
+    except Exception:
+        if pages.error is not None:  # the source failed, not the disk
+            raise pages.error from None
+        raise
+    pages.check_end()
+
+
+def _ome(
+    shape: Sequence[int], pitch_nm: float, spacing_nm: float, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "axes": "ZYX" if len(shape) == 3 else "ZYXS",
+        "PhysicalSizeX": pitch_nm,
+        "PhysicalSizeXUnit": "nm",
+        "PhysicalSizeY": pitch_nm,
+        "PhysicalSizeYUnit": "nm",
+        "PhysicalSizeZ": spacing_nm,
+        "PhysicalSizeZUnit": "nm",
+        "MapAnnotation": {"Namespace": _NAMESPACE, "metadata": json.dumps(facts)},
+    }
+
+
+class _Pages:
+    """Slabs as single pages, counted; an error of their source is kept apart from the disk's."""
+
+    def __init__(
+        self, slabs: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
+        self._slabs = iter(slabs)
+        self._shape = shape
+        self._dtype = dtype
+        self._n = 0
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        try:
+            for slab in self._slabs:
+                if slab.shape[1:] != self._shape[1:] or slab.dtype != self._dtype:
+                    raise ValueError(
+                        f"a slab of {slab.shape} {slab.dtype} for a stack of "
+                        f"{self._shape} {self._dtype}"
+                    )
+                for page in slab:
+                    self._n += 1
+                    yield page.astype(np.uint8) if page.dtype == bool else page
+            self._check_count()
+        except Exception as error:
+            self.error = error
+            raise
+
+    def check_end(self) -> None:
+        """Raise ValueError unless the slabs ended with the last page."""
+        self._n += sum(len(slab) for slab in self._slabs)
+        self._check_count()
+
+    def _check_count(self) -> None:
+        if self._n != self._shape[0]:
+            raise ValueError(f"{self._n} slices for a stack of {self._shape[0]}")
+
+
+def tiff_metadata(path: str | Path) -> dict[str, Any]:
+    """What `write_tiff` was given as `metadata`; {} for the TIFFs of other programs.
+
+    Raises
+    ------
+    UserError
+        There is no such file, or it is no TIFF.
+    """
+    with open_tiff(path) as tif:
+        return metadata_of(tif)
+
+
+def open_tiff(path: str | Path) -> tifffile.TiffFile:
+    """Open a TIFF; what is wrong with one that cannot be opened is said in one line (UserError)."""
+    import tifffile
+
+    try:
+        return tifffile.TiffFile(path)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except Exception as error:  # tifffile raises whatever a broken header leads to
+        raise UserError(f"{path} is not a readable TIFF: {one_line(error)}") from error
+
+
+def metadata_of(tif: tifffile.TiffFile) -> dict[str, Any]:
+    """`tiff_metadata` of an open file."""
+    text = tif.ome_metadata
+    if text is not None:
+        return _from_ome(text)
+    try:
+        found = json.loads(tif.pages.first.description)[_OUR_KEY]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _from_ome(text: str) -> dict[str, Any]:
+    try:
+        tree = ET.fromstring(text)
+        for annotation in tree.iterfind(f".//{{*}}MapAnnotation[@Namespace='{_NAMESPACE}']"):
+            entry = annotation.find("{*}Value/{*}M[@K='metadata']")
+            if entry is not None and entry.text:
+                found = json.loads(entry.text)
+                return dict(found) if isinstance(found, dict) else {}
+    except (ET.ParseError, ValueError):
+        return {}
+    return {}
