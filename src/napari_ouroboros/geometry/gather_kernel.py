@@ -75,6 +75,7 @@ def gather(origin, resolution, segments, planes, closed, extension, pitch, rows,
     reach2 = half_u * half_u + half_v * half_v
     # Centres lie on the chord: within half of it around its middle, plus the reach.
     spheres = np.empty((len(segments), 4))
+    bends = np.empty(len(segments))
     for i in range(len(segments)):
         k = min(max(segments[i], 0), n_planes - 1)
         after = min(k + 1, n_planes - 1)
@@ -84,6 +85,7 @@ def gather(origin, resolution, segments, planes, closed, extension, pitch, rows,
             half += (planes[k, axis] - spheres[i, axis]) ** 2
         radius = (np.sqrt(reach2) + np.sqrt(half)) * (1.0 + 1e-9) + 1e-9
         spheres[i, 3] = radius * radius
+        bends[i] = _bend_term(planes, k) if 0 <= segments[i] < n_segments else 0.0
     active = np.empty(len(segments), np.int64)
     for iz in range(nz):
         z = origin[0] + iz * resolution[0]
@@ -140,31 +142,31 @@ def gather(origin, resolution, segments, planes, closed, extension, pitch, rows,
                             s -= n_segments
                         _take(s, u, v, r2, (iz, iy, ix), half_u, half_v, pitch, lattice, labels,
                               slot_of, scale, label_shape, out, distance, claims)  # fmt: skip
-                _gather_grazing(
-                    iz, iy, z, y, origin, dx, k, first, last, a, b, a_next, b_next, planes, closed,
-                    half_u, half_v, pitch, lattice, labels, slot_of, scale, label_shape,
-                    out, distance, claims,
-                )  # fmt: skip
+                # Slices that pass a voxel twice: their vertex (after - before - bend) / (-2 bend),
+                # linear along the row, lies in (0, 1). Almost never, so asked for the row first.
+                if bends[i] != 0.0:
+                    vertex = (a_next - a - bends[i]) * (-0.5 / bends[i])
+                    per_voxel = (b_next - b) * (-0.5 / bends[i])
+                    at_first = vertex + per_voxel * first
+                    at_last = vertex + per_voxel * last
+                    if min(at_first, at_last) < 1.000001 and max(at_first, at_last) > -0.000001:
+                        _gather_grazing(
+                            iz, iy, z, y, origin, dx, k, first, last, vertex, per_voxel, planes,
+                            closed, half_u, half_v, pitch, lattice, labels, slot_of, scale,
+                            label_shape, out, distance, claims,
+                        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _gather_grazing(iz, iy, z, y, origin, dx, k, first, last, a, b, a_next, b_next, planes, closed,
+def _gather_grazing(iz, iy, z, y, origin, dx, k, first, last, vertex, per_voxel, planes, closed,
                     half_u, half_v, pitch, lattice, labels, slot_of, scale, label_shape,
                     out, distance, claims):  # fmt: skip
     """Voxels on one side of both planes that slices between them pass twice: near fold lines."""
-    bend = _bend_term(planes, k)
-    if bend == 0.0:
-        return
-    # The vertex -(after - before - bend) / (2 bend) must lie in (0, 1): linear along the row.
-    value = (a_next - a - bend) / (-2.0 * bend)
-    slope = (b_next - b) / (-2.0 * bend)
     low, high = float(first), float(last)
-    if slope > 0.0:
-        low, high = max(low, -value / slope), min(high, (1.0 - value) / slope)
-    elif slope < 0.0:
-        low, high = max(low, (1.0 - value) / slope), min(high, -value / slope)
-    elif not 0.0 < value < 1.0:
-        return
+    if per_voxel > 0.0:
+        low, high = max(low, -vertex / per_voxel), min(high, (1.0 - vertex) / per_voxel)
+    elif per_voxel < 0.0:
+        low, high = max(low, (1.0 - vertex) / per_voxel), min(high, -vertex / per_voxel)
     low, high = low - 1e-6, high + 1e-6
     if low > high:
         return

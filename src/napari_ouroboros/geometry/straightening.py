@@ -152,6 +152,16 @@ class Straightening:
         return (len(self.frames), self.height, self.width)
 
     @property
+    def mean_spacing_nm(self) -> float:
+        """Mean distance between slices along the curve: `spacing_nm` unless they are adaptive."""
+        if self.adaptive_radius_nm is None:
+            return self.spacing_nm
+        s, n = self.frames.s, len(self.frames)
+        if self.trace.closed:
+            return self.curve.length / n
+        return float(s[-1] - s[0]) / (n - 1) if n > 1 else self.spacing_nm
+
+    @property
     def remainder_nm(self) -> float:
         """What is left of an open curve behind the last slice, in nm."""
         return 0.0 if self.trace.closed else float(self.frames.length - self.frames.s[-1])

@@ -363,7 +363,7 @@ class StraightenJob:
                     shape=self.shape,
                     dtype=self.volume.dtype,
                     pitch_nm=self.map.pitch_nm,
-                    spacing_nm=self.map.spacing_nm,
+                    spacing_nm=self.map.mean_spacing_nm,
                     metadata=self.metadata(),
                     # Labels shrink a hundredfold; the noise of an image does not.
                     compression="zlib" if self.is_segmentation else None,
@@ -385,7 +385,7 @@ class StraightenJob:
             self._writer = PrecomputedWriter(
                 folder,
                 shape=self.shape[:3],
-                resolution=(self.map.spacing_nm, self.map.pitch_nm, self.map.pitch_nm),
+                resolution=(self.map.mean_spacing_nm, self.map.pitch_nm, self.map.pitch_nm),
                 voxel_offset=(0, 0, 0),
                 dtype=self.volume.dtype,
                 kind="segmentation" if self.is_segmentation else "image",
@@ -474,11 +474,16 @@ def _check_reach(volume: Volume, map_: Straightening, mip: int) -> NDArray[np.in
             Notice,
             stacklevel=3,
         )
-    better = best_mip(volume, map_.pitch_nm)
-    if better > mip and map_.pitch_nm > 2 * min(level.resolution):
+    if map_.pitch_nm > 2 * min(level.resolution):
+        better = best_mip(volume, map_.pitch_nm)
+        advice = (
+            f"mip {better} fits better (--mip auto takes it)"
+            if better > mip
+            else "there is no coarser mip; smaller pixels would not skip any"
+        )
         warnings.warn(
             f"pixels of {map_.pitch_nm:g} nm skip voxels of mip {mip} "
-            f"({min(level.resolution):g} nm): mip {better} fits better (--mip auto takes it)",
+            f"({min(level.resolution):g} nm): {advice}",
             Notice,
             stacklevel=3,
         )
