@@ -84,7 +84,7 @@ def test_arc_length_and_nearest_point(small: Phantom) -> None:
     tube = small.nerve.locate(*positions.T)
     np.testing.assert_allclose(tube.s, s[nearest], atol=0.5)
     np.testing.assert_allclose(np.hypot(tube.u, tube.v), distance, atol=0.05)
-    np.testing.assert_allclose(small.nerve.path.nearest(*positions.T), y[nearest], atol=0.5)
+    np.testing.assert_allclose(small.nerve.path.nearest(*positions.T).y, y[nearest], atol=0.5)
 
 
 @pytest.mark.parametrize("number", range(5))

@@ -3,132 +3,32 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import math
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ouroboros.errors import OuroborosError
-from napari_ouroboros.operations.demo_compare import Row, compare, table_csv, table_markdown
+from napari_ouroboros.operations.demo_compare import compare, table_csv, table_markdown
 from napari_ouroboros.operations.demo_pictures import draw
-from napari_ouroboros.operations.phantom import Phantom, make_phantom, write_phantom
+from napari_ouroboros.operations.demo_report import DemoFailed, DemoReport
+from napari_ouroboros.operations.phantom import SHAPE, Phantom, make_phantom, write_phantom
 from napari_ouroboros.operations.plan import Cancel, Progress
-from napari_ouroboros.operations.steps import Steps
+from napari_ouroboros.operations.steps import TOTAL, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_ouroboros.geometry import Straightening, Trace
-    from napari_ouroboros.operations.round_trip import CheckReport
     from napari_ouroboros.operations.straighten_job import StraightenReport
     from napari_ouroboros.volumes import Volume
 
-LEAST_DICE = 0.95
-
-
-class DemoFailed(OuroborosError):
-    """The demo ran, but its result is not what it should be; its files are kept to look at."""
-
-
-@dataclass(frozen=True)
-class DemoReport:
-    """What the demo made and measured.
-
-    Attributes
-    ----------
-    folder, state, straightened, recipe, labels, backprojected, result : Path
-        The folder; the phantom's state; the straightened image and its recipe; the labels found
-        in it; the labels brought back; a state that shows all of it.
-    pictures : tuple of Path
-        PNG files.
-    tables : tuple of Path
-        The table as CSV and as Markdown.
-    rows : tuple of Row
-        One per fascicle.
-    as_used : CheckReport
-        The round trip at the demo's own settings.
-    exact : CheckReport
-        The round trip with pixels so small that it is promised to be exact.
-    slices : (int, int, int)
-        Shape of the straightened image.
-    seconds : dict
-        Time of each step.
-    """
-
-    folder: Path
-    state: Path
-    straightened: Path
-    recipe: Path
-    labels: Path
-    backprojected: Path
-    result: Path
-    pictures: tuple[Path, ...]
-    tables: tuple[Path, ...]
-    rows: tuple[Row, ...]
-    as_used: CheckReport
-    exact: CheckReport
-    slices: tuple[int, int, int]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def problems(self) -> list[str]:
-        """What is not as it should be; empty for a demo that succeeded."""
-        found = [
-            f"fascicle {row.truth_id} came home with a Dice of {row.dice:.4f}, below {LEAST_DICE}"
-            for row in self.rows
-            if not row.dice >= LEAST_DICE
-        ]
-        if not self.rows:
-            found.append("the slices reach no fascicle")
-        if not self.exact.promised.volume_exact:
-            found.append("the fine round trip was not promised to be exact")
-        for name, report in (("demo's", self.as_used), ("fine", self.exact)):
-            if not report.kept_promises:
-                found.append(
-                    f"the {name} round trip did not keep its promise: "
-                    f"{report.voxels_changed:,} of {report.voxels:,} voxels changed"
-                )
-        return found
-
-    @property
-    def text(self) -> str:
-        """The table, the checks, where the files are, and what to try next."""
-        steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
-        n, rows, columns = self.slices
-        name = os.path.relpath(self.folder)
-        fine = self.exact
-        return "\n".join(
-            [
-                f"{n} slices of {columns} x {rows} pixels; {steps}",
-                "",
-                table_markdown(self.rows),
-                f"Round trip with pixels of {self.as_used.promised.pitch:.3g} nm, where exactness "
-                f"is not promised: {_share(self.as_used)}.",
-                f"Round trip with pixels of {fine.promised.pitch:.3g} nm, where it is promised: "
-                f"{_share(fine)}.",
-                "",
-                f"In {name}:",
-                "  state.json           the volume, its truth and the trace, for Neuroglancer",
-                f"  {self.straightened.name:<20} the straightened image; its recipe lies beside it",
-                f"  {self.labels.name:<20} the fascicles found in it, without seeing the truth",
-                f"  {self.backprojected.name:<20} the same, home in the volume",
-                f"  {self.result.name:<20} all of it in one state",
-                "  pictures, table.md   to look at",
-                "",
-                "Try next:",
-                f"  napari-ouroboros info {name}/state.json",
-                f"  napari-ouroboros straighten {name}/state.json --image-layer em "
-                f"--width {columns} --height {rows} -o mine.tif",
-                f"  napari-ouroboros backproject {name}/{self.labels.name} "
-                f"--recipe {name}/{self.recipe.name} -o mine_labels",
-                f"  napari {name}/{self.result.name}",
-            ]
-        )
+STRAIGHTENED, LABELS, HOME, RESULT = "nerve.tif", "labels.tif", "labels_home", "result.json"
 
 
 def run_demo(
@@ -172,13 +72,72 @@ def run_demo(
     tell(report.text)
     if report.problems:
         raise DemoFailed("the demo failed: " + "; ".join(report.problems))
-    why_not = "asked to run headless" if headless else why_no_window()
-    if why_not:
+    why_not = None if headless else why_no_window()
+    if headless:
+        tell("ran headless, as asked")
+    elif why_not:
         tell(f"{why_not}: ran headless")
     else:
         tell("Opening napari; close its windows to end the demo.")
         open_windows(report)
     return report
+
+
+def main(
+    folder: str | Path,
+    headless: bool = False,
+    overwrite: bool = False,
+    as_json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Run the demo for the shell: a bar on stderr, the report on stdout.
+
+    With `as_json` the report is JSON and no window is opened; with `dry_run` it only says what
+    would be done.
+
+    Raises
+    ------
+    OuroborosError
+        As `run_demo`.
+    """
+    from tqdm import tqdm
+
+    if dry_run:
+        _say_plan(Path(folder), as_json)
+        return
+
+    bar_format = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}"
+    with tqdm(
+        desc="demo", total=TOTAL, disable=as_json or None, file=sys.stderr, bar_format=bar_format
+    ) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        def tell(text: str) -> None:
+            if not as_json:
+                bar.clear()
+                print(text, flush=True)
+
+        report = run_demo(
+            folder, (headless or as_json) or None, progress, overwrite=overwrite, tell=tell
+        )
+    if as_json:
+        print(json.dumps(report.facts))
+
+
+def _say_plan(folder: Path, as_json: bool) -> None:
+    """Say what the demo would write; about as much again as the image is for the rest."""
+    megabytes = round(1.5e-6 * math.prod(SHAPE))
+    if as_json:
+        print(
+            json.dumps({"folder": str(folder.absolute()), "shape": SHAPE, "megabytes": megabytes})
+        )
+        return
+    print(
+        f"the demo, not run: a phantom of {' x '.join(map(str, SHAPE))} voxels and what is made "
+        f"of it, about {megabytes} MB in {folder}"
+    )
 
 
 def why_no_window() -> str | None:
@@ -196,7 +155,7 @@ def open_windows(report: DemoReport) -> None:
     """Show the volume with its layers in napari, and wait until the windows are closed."""
     # A process of its own: nothing below the window's room may import napari, and a window that
     # crashes does not take the result of the demo with it.
-    files = (report.result, report.straightened, report.labels)
+    files = (report.result, report.recipe, report.straightened, report.labels)
     command = [sys.executable, "-m", "napari_ouroboros.widgets.demo_windows", *map(str, files)]
     code = subprocess.run(command, check=False).returncode
     if code:
@@ -214,6 +173,7 @@ def _run(folder: Path, steps: Steps, overwrite: bool, phantom: Phantom | None) -
     from napari_ouroboros.volumes import open_volume
 
     clock = _Clock(steps)
+    _check_free(folder, overwrite)
     with clock.step("phantom", 0.0, 0.3) as part:
         if phantom is None:
             phantom = make_phantom(progress=part.part(0, 0.8).progress, cancel=steps.cancel)
@@ -229,14 +189,14 @@ def _run(folder: Path, steps: Steps, overwrite: bool, phantom: Phantom | None) -
 
     with clock.step("straightened", 0.3, 0.4) as part:
         straight = straighten_to(
-            folder / "nerve.tif", volume, wide, overwrite=overwrite, progress=part.progress,
+            folder / STRAIGHTENED, volume, wide, overwrite=overwrite, progress=part.progress,
             cancel=steps.cancel, command="napari-ouroboros demo",
         )  # fmt: skip
     with clock.step("segmented", 0.4, 0.47):
-        labels_path = _segment(straight, folder / "labels.tif", overwrite)
+        labels_path = _segment(straight, folder / LABELS, overwrite)
     with clock.step("brought back", 0.47, 0.6) as part:
         home = backproject(
-            labels_path, wide, folder / "labels_home", volume, overwrite=overwrite,
+            labels_path, wide, folder / HOME, volume, overwrite=overwrite,
             progress=part.progress, cancel=steps.cancel, command="napari-ouroboros demo",
         )  # fmt: skip
     truth = open_volume(str(made.truth))
@@ -247,12 +207,12 @@ def _run(folder: Path, steps: Steps, overwrite: bool, phantom: Phantom | None) -
         _write_text(tables[0], table_csv(rows))
         _write_text(tables[1], table_markdown(rows))
     with clock.step("checked", 0.7, 0.95) as part:
-        as_used = check(volume, wide, progress=part.part(0, 0.3).progress, cancel=steps.cancel)
+        as_used = check(truth, wide, progress=part.part(0, 0.3).progress, cancel=steps.cancel)
         fine = _exact(wide, as_used.promised.exact_pitch_nm)
         exact = check(volume, fine, progress=part.part(0.3, 1).progress, cancel=steps.cancel)
     with clock.step("drawn", 0.95, 1.0):
         pictures = draw(folder / "pictures", straight.path, labels_path, wide, volume, found, rows)
-        result = _write_result(folder / "result.json", volume, truth, found, phantom, overwrite)
+        result = _write_result(folder / RESULT, volume, truth, found, phantom, overwrite)
     n, height, width = wide.shape
     return DemoReport(
         folder, made.state, straight.path, straight.recipe, labels_path, home.path, result,
@@ -275,6 +235,20 @@ class _Clock:
         yield part
         part.tell(1)
         self.seconds[name] = time.monotonic() - began
+
+
+def _check_free(folder: Path, overwrite: bool) -> None:
+    """Find out before the work, not after it, that a result may not be written."""
+    from napari_ouroboros.operations.phantom import IMAGE, STATE, TRUTH
+    from napari_ouroboros.volumes.precomputed_writer import is_our_precomputed
+    from napari_ouroboros.volumes.staging import StagedFile, StagedFolder, destination_errors
+
+    with destination_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name in (IMAGE, TRUTH, HOME):
+        StagedFolder(folder / name, overwrite, is_our_precomputed)
+    for name in (STATE, STRAIGHTENED, LABELS, RESULT):
+        StagedFile(folder / name, overwrite)
 
 
 def _settings(trace: Trace, volume: Volume, radius: float) -> Straightening:
@@ -353,10 +327,3 @@ def _write_result(
         relative=True,
         overwrite=overwrite,
     )
-
-
-def _share(report: CheckReport) -> str:
-    same = report.voxels - report.voxels_changed
-    if report.voxels_changed == 0:
-        return f"all {report.voxels:,} voxels came back unchanged"
-    return f"{same:,} of {report.voxels:,} voxels came back unchanged ({same / report.voxels:.1%})"

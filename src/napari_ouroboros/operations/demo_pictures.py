@@ -76,9 +76,7 @@ def _slices(
     return path
 
 
-def _along(
-    path: Path, image: NDArray[np.uint8], labels: NDArray[Any], map_: Straightening
-) -> Path:
+def _along(path: Path, image: NDArray[np.uint8], labels: NDArray[Any], map_: Straightening) -> Path:
     row, column = image.shape[1] // 2, image.shape[2] // 2
     longitudinal(
         path,

@@ -48,6 +48,8 @@ VOXEL_OFFSET = (412, 1204, 2056)
 # Three mips: each of the two further ones is coarser by these factors (zyx), which brings the
 # voxels closer to cubes.
 HALVINGS = ((1, 2, 2), (2, 2, 2))
+# Names in the folder that `write_phantom` makes.
+STATE, IMAGE, TRUTH = "state.json", "image", "truth"
 _BLOCK = 16  # planes of y that are painted at a time
 
 
@@ -247,7 +249,7 @@ def write_phantom(
         steps = steps.part(0.8, 1)
     else:
         made = phantom
-    paths = PhantomPaths(folder / "state.json", folder / "image", folder / "truth")
+    paths = PhantomPaths(folder / STATE, folder / IMAGE, folder / TRUTH)
     _write_image(paths.image, made, overwrite, steps.part(0, 0.8))
     _write_truth(paths.truth, made, overwrite, steps.part(0.8, 1))
     write_state(
@@ -285,8 +287,7 @@ def halve(
     padded = np.pad(image, list(zip(start, end, strict=True)), mode="edge")
     corners = itertools.product(*(range(f) for f in factors))
     slices = [
-        tuple(slice(c, None, f) for c, f in zip(corner, factors, strict=True))
-        for corner in corners
+        tuple(slice(c, None, f) for c, f in zip(corner, factors, strict=True)) for corner in corners
     ]
     total = padded[slices[0]].astype(np.uint16)
     for part in slices[1:]:
@@ -297,9 +298,7 @@ def halve(
     return total.astype(np.uint8), (z, y, x)
 
 
-def _write_image(
-    path: Path, phantom: Phantom, overwrite: bool, steps: Steps
-) -> None:
+def _write_image(path: Path, phantom: Phantom, overwrite: bool, steps: Steps) -> None:
     from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter, is_our_precomputed
     from napari_ouroboros.volumes.staging import StagedFolder
 
@@ -323,9 +322,7 @@ def _write_image(
         folder.commit()
 
 
-def _write_truth(
-    path: Path, phantom: Phantom, overwrite: bool, steps: Steps
-) -> None:
+def _write_truth(path: Path, phantom: Phantom, overwrite: bool, steps: Steps) -> None:
     from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter, is_our_precomputed
     from napari_ouroboros.volumes.staging import StagedFolder
 

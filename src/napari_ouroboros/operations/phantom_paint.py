@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.geometry.grid import Grid
-from napari_ouroboros.operations.phantom_nerve import F64, NERVE_SHEATH, Nerve, Path
+from napari_ouroboros.operations.phantom_nerve import F64, NERVE_SHEATH, Nerve, Path, Tube
 from napari_ouroboros.operations.phantom_tissue import CellBody, Disc, Vessel, blend
 
 Box = tuple[slice, slice, slice]
@@ -81,20 +81,49 @@ def paint_nerve(
     pixel: float,
 ) -> None:
     """Paint nerve and truth where they lie in a block of rows of y."""
-    from scipy import ndimage
-
     reach = nerve.radius + 2 * pixel
     box = _beside(nerve.path, grid, rows, reach)
     if box is None:
         return
     z, y, x = _axes(grid, box)
-    cz, cx = nerve.path.offset(y)
-    (z1, x1), dz, dx = nerve.path.offset(y, 1), z - cz, x - cx
+    cz, cx, z1, x1, _, _ = nerve.path.derivatives(y)
+    dz, dx = z - cz, x - cx
     # A cheap bound first: the slope of the path shortens the distance within a plane of y; a
     # bend shortens it further, by less than a fifth for the bends that are made here.
     along = (dz * z1 + dx * x1) / np.sqrt(1 + z1**2 + x1**2)
     near = np.nonzero(dz**2 + dx**2 - along**2 < (1.25 * reach) ** 2)
-    tube = nerve.locate(z[near[0], 0, 0], y[0, near[1], 0], x[0, 0, near[2]])
+    where = z[near[0], 0, 0], y[0, near[1], 0], x[0, 0, near[2]]
+    # A section shows the average over its thickness; the truth is that of voxel centres.
+    layers = max(1, round(grid.resolution[0] / (1.25 * pixel)))
+    part = image[box]
+    old = part[near]
+    total = np.zeros(len(old), np.float32)
+    nearest = nerve.path.nearest(*where)
+    tube = nerve.locate(*where, nearest)
+    inside = np.hypot(tube.u, tube.v) < nerve.radius * (1 - NERVE_SHEATH)
+    fascicles[box][near] = nerve.index(tube) * inside
+    for layer in range(layers):
+        up = ((layer + 0.5) / layers - 0.5) * grid.resolution[0]
+        if up:
+            moved = where[0] + up
+            beside = nerve.path.nearest(moved, where[1], where[2], nearest.y)
+            layer_tube = nerve.locate(moved, where[1], where[2], beside)
+        else:
+            layer_tube = tube
+        total += _seen(old, layer_tube, nerve, cross_sections, pixel)
+    part[near] = np.rint(total / layers).astype(np.uint8)
+
+
+def _seen(
+    background: NDArray[np.uint8],
+    tube: Tube,
+    nerve: Nerve,
+    cross_sections: NDArray[np.float32],
+    pixel: float,
+) -> NDArray[np.float32]:
+    """Return the grey values of points of the tube, laid over those of the background."""
+    from scipy import ndimage
+
     rho = np.hypot(tube.u, tube.v)
     half = (cross_sections.shape[1] - 1) / 2
     step = pixel * TEXTURE_PIXEL
@@ -104,11 +133,9 @@ def paint_nerve(
         order=1,
         mode="nearest",
     )
-    part = image[box]
-    old = part[near]
+    out = background.copy()
     # A pale sleeve of loose tissue sets the nerve off from what is around it.
-    sleeve = np.clip((reach + 3 * pixel - rho) / (2 * pixel), 0, 1) * (rho > nerve.radius)
-    blend(old, sleeve * 0.8, 168.0)
-    blend(old, np.clip((nerve.radius - rho) / pixel + 0.5, 0, 1), grey)
-    part[near] = old
-    fascicles[box][near] = nerve.index(tube) * (rho < nerve.radius * (1 - NERVE_SHEATH))
+    sleeve = np.clip((nerve.radius + 5 * pixel - rho) / (2 * pixel), 0, 1) * (rho > nerve.radius)
+    blend(out, sleeve * 0.8, 168.0)
+    blend(out, np.clip((nerve.radius - rho) / pixel + 0.5, 0, 1), grey)
+    return out.astype(np.float32)

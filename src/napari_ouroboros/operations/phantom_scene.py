@@ -102,7 +102,7 @@ def cell_bodies(
         centre = rng.uniform(low, high)
         radii = size * rng.uniform(0.8, 1.45, 3)
         z, y, x = (centre[i : i + 1] for i in range(3))
-        cz, cx = nerve.path.offset(y)
+        cz, cx, *_ = nerve.path.derivatives(y)
         beside = float(np.hypot(z - cz, x - cx)[0])
         near_vessel = abs(float((x - cx)[0]) - 2.6 * nerve.radius) < 2.6 * nerve.radius and (
             abs(float((z - cz)[0])) < 2.1 * nerve.radius

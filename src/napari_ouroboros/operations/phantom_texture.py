@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 
 
-def smooth_noise(
-    rng: np.random.Generator, shape: tuple[int, ...], sigma: tuple[float, ...]
-) -> F32:
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: tuple[float, ...]) -> F32:
     """Gaussian random field of mean 0 and variance 1, periodic on all axes.
 
     Parameters

@@ -57,7 +57,7 @@ class Vessel:
 
 
 def _around(path: Path, z: F64, y: F64, x: F64) -> F64:
-    (cz, cx), (z1, x1) = path.offset(y), path.offset(y, 1)
+    cz, cx, z1, x1, _, _ = path.derivatives(y)
     dz, dx = z - cz, x - cx
     along = (dz * z1 + dx * x1) / np.sqrt(1 + z1**2 + x1**2)
     return np.sqrt(np.maximum(dz**2 + dx**2 - along**2, 0))

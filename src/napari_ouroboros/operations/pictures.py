@@ -252,9 +252,7 @@ def colour(grey: NDArray[np.uint8], labels: Labels | None, alpha: float = 0.32) 
     return rgb
 
 
-def enlarge(
-    plane: NDArray[Any], scale: tuple[float, float], nearest: bool = False
-) -> NDArray[Any]:
+def enlarge(plane: NDArray[Any], scale: tuple[float, float], nearest: bool = False) -> NDArray[Any]:
     """Resample (rows, columns) by `scale`, edge to edge: linear for grey, nearest for labels."""
     size = [max(1, round(n * s)) for n, s in zip(plane.shape, scale, strict=True)]
     positions = [
