@@ -85,9 +85,8 @@ def fold_report(straightening: Straightening) -> FoldReport:
     kappa_w = ku * half_u + kv * half_v
     worst = int(np.argmax(kappa_w))
     bend_limit = 2 * half_u / kappa_w[worst] if kappa_w[worst] > 0 else np.inf
-    distance = self_distance(straightening)
-    # Two facing stretches share the space between them: each gets half, in any direction.
-    self_limit = distance * half_u / np.hypot(half_u, half_v)
+    distance, room = self_distance(straightening)
+    self_limit = 2 * half_u * room
     largest = float(min(bend_limit, self_limit))
     limit_pixels = largest / s.pitch_nm
     pixels = (
@@ -105,9 +104,11 @@ def fold_report(straightening: Straightening) -> FoldReport:
     )
 
 
-def self_distance(straightening: Straightening) -> float:
-    """Smallest doubly-critical self-distance of the curve in nm; inf if there is none.
+def self_distance(straightening: Straightening) -> tuple[float, float]:
+    """Smallest doubly-critical self-distance of the curve in nm, and how much slices may grow.
 
+    The second number is the smallest distance over the reach of the two slices towards each
+    other: above 1 slices of the current size do not meet. Both are inf without such a pair.
     Pairs of points whose connection is perpendicular to the curve at both: found on a grid of
     pairs by the sign changes of the two scalar products, then refined by Newton's method.
     """
@@ -125,7 +126,7 @@ def self_distance(straightening: Straightening) -> float:
     cells = sign[:-1, :-1]
     changes_first = (cells != sign[1:, :-1]) | (cells != sign[:-1, 1:]) | (cells != sign[1:, 1:])
     candidates = np.argwhere(np.triu(changes_first & changes_first.T, 2))
-    best = np.inf
+    best = room = np.inf
     step = length / n if curve.closed else length / (n - 1)
     # Neighbours are critical at distance 0; a facing pair turns by half a circle in between.
     turn = np.concatenate([[0.0], np.cumsum(norm(points.curvature)) * step])
@@ -135,14 +136,31 @@ def self_distance(straightening: Straightening) -> float:
             way = min(way, turn[-1] - way)
         if way < 0.5 * np.pi or j - i < 2:
             continue
-        if np.linalg.norm(c[i] - c[j]) - 2 * step > best:
+        found = _refine(straightening, float(s[i]), float(s[j]), step)
+        if found is None:
             continue
-        best = min(best, _refine(straightening, float(s[i]), float(s[j]), step))
-    return best
+        distance = float(np.linalg.norm(found))
+        best = min(best, distance)
+        reach = _reach(straightening, float(s[i]), found) + _reach(
+            straightening, float(s[j]), found
+        )
+        room = min(room, distance / reach)
+    return best, room
 
 
-def _refine(straightening: Straightening, a: float, b: float, step: float) -> float:
-    """Distance at the doubly-critical pair near arc lengths a, b; inf if there is none."""
+def _reach(straightening: Straightening, s: float, way: Float) -> float:
+    """How far the slice at arc length s reaches along a direction in its plane, in nm."""
+    frames = straightening.frames
+    k = int(np.clip(np.searchsorted(frames.s, s), 0, len(frames) - 1))
+    way = way / np.linalg.norm(way)
+    return float(
+        abs(frames.N[k] @ way) * 0.5 * straightening.width * straightening.pitch_nm
+        + abs(frames.B[k] @ way) * 0.5 * straightening.height * straightening.pitch_nm
+    )
+
+
+def _refine(straightening: Straightening, a: float, b: float, step: float) -> Float | None:
+    """Vector between the doubly-critical pair near arc lengths a, b; None if there is none."""
     curve = straightening.curve
     a, b = a + 0.5 * step, b + 0.5 * step
     start = np.array([a, b])
@@ -169,4 +187,4 @@ def _refine(straightening: Straightening, a: float, b: float, step: float) -> fl
     distance = float(np.linalg.norm(gap))
     wandered = np.abs(np.array([a, b]) - start).max() > 4 * step
     critical = max(abs(gap @ p.T[0]), abs(gap @ p.T[1])) <= 1e-3 * distance
-    return distance if critical and distance > step and not wandered else np.inf
+    return gap if critical and distance > step and not wandered else None

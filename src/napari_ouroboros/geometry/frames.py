@@ -126,9 +126,10 @@ def make_frames(
     if np.any(angle):
         normals = np.cos(angle)[:, None] * normals + np.sin(angle)[:, None] * binormals
         binormals = cross(tangents, normals)
-    return Frames(
-        s, points.c, normals, binormals, tangents, points.curvature, curve.length, curve.closed
-    )
+    arrays = (s, points.c, normals, binormals, tangents, points.curvature)
+    for array in arrays:
+        array.flags.writeable = False  # the recipe's hash stands for them
+    return Frames(*arrays, curve.length, curve.closed)
 
 
 def _rotation_minimising(curve: Curve, s: Float) -> Float:
@@ -192,19 +193,17 @@ def _twist_degrees(twist: Sequence[tuple[float, float]], s: Float, curve: Curve)
     from scipy.interpolate import PchipInterpolator
 
     keys = np.asarray(twist, float)
-    if keys.ndim != 2 or keys.shape[1] != 2 or not np.isfinite(keys).all():
-        raise UserError("twist must be pairs (s_nm, degrees)")
     keys = keys[np.argsort(keys[:, 0], kind="stable")]
     if np.any(np.diff(keys[:, 0]) == 0):
         repeated = keys[1:, 0][np.diff(keys[:, 0]) == 0][0]
         raise UserError(f"twist has two keyframes at s = {repeated:g} nm; keep one of them")
     length = curve.length
-    if keys[0, 0] < -1e-6 * length or keys[-1, 0] > length * (1 + 1e-6):
-        raise UserError(
-            f"twist keyframes must lie on the curve, 0 to {length:.6g} nm; "
-            f"they reach from {keys[0, 0]:g} to {keys[-1, 0]:g}"
-        )
     if curve.closed:
+        if keys[0, 0] < 0 or keys[-1, 0] > length * (1 + 1e-9):
+            raise UserError(
+                f"twist keyframes must lie on the closed curve, 0 to {length:.6g} nm; "
+                f"they reach from {keys[0, 0]:g} to {keys[-1, 0]:g}"
+            )
         gap = keys[0, 0] + length - keys[-1, 0]
         if gap > 1e-9 * length:
             # The same keyframes a turn earlier and later make it periodic.

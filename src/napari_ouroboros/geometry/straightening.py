@@ -66,6 +66,10 @@ class Straightening:
         up: ArrayLike | None = None,
         twist: Sequence[tuple[float, float]] | None = None,
     ) -> None:
+        if not isinstance(trace, Trace):
+            raise UserError(
+                f"a Straightening needs a Trace, not {type(trace).__name__}: Trace(points)"
+            )
         self.trace = trace
         #: What a loaded recipe recorded of its source volume (url, mip, levels).
         self.source: dict[str, Any] | None = None
@@ -79,7 +83,7 @@ class Straightening:
             else _length(adaptive_radius_nm, "the adaptive radius", zero=True)
         )
         self.up = None if up is None else _direction(up)
-        self.twist = None if twist is None else [(float(s), float(a)) for s, a in twist]
+        self.twist = None if twist is None else _keyframes(twist)
 
     def __repr__(self) -> str:
         size = f"{self.width} x {self.height}"
@@ -180,11 +184,11 @@ class Straightening:
 
     @cached_property
     def extension(self) -> Float:
-        """(2,) nm that one slice index is worth beyond the first and the last slice."""
-        s = self.frames.s
-        if len(s) == 1 or self.trace.closed:
-            return np.full(2, self.spacing_nm)
-        return np.array([s[1] - s[0], s[-1] - s[-2]])
+        """(2,) nm that one slice index is worth beyond the first and the last slice.
+
+        The curve is straight there, so adaptive slices are a full spacing apart as well.
+        """
+        return np.full(2, self.spacing_nm)
 
     @cached_property
     def spheres(self) -> Float:
@@ -313,8 +317,22 @@ def _length(value: float | None, what: str, zero: bool = False) -> float | None:
     return number
 
 
+def _keyframes(twist: Any) -> list[tuple[float, float]]:
+    try:
+        keys = [(float(s), float(degrees)) for s, degrees in twist]
+        good = bool(np.isfinite(keys).all())
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise UserError(f"twist must be pairs (s_nm, degrees) of numbers; it is {twist!r}")
+    return keys
+
+
 def _direction(up: ArrayLike) -> Float:
-    direction = np.asarray(up, float)
+    try:
+        direction = np.array(up, float)
+    except (TypeError, ValueError):
+        direction = np.empty(0)
     if direction.shape != (3,) or not np.isfinite(direction).all() or not norm(direction):
         raise UserError("up must be a direction of three numbers, zyx, not all 0")
     return direction
