@@ -224,6 +224,9 @@ def test_for_the_shell(
     monkeypatch.setattr(demo, "_run", lambda *_: report)
     main(tmp_path, headless=True)
     assert capsys.readouterr().out == report.text + "\nran headless, as asked\n"
+    monkeypatch.setattr(demo, "why_no_window", lambda: "no display")
+    main(tmp_path)
+    assert capsys.readouterr().out == report.text + "\nno display: ran headless\n"
     main(tmp_path, as_json=True)
     facts = json.loads(capsys.readouterr().out)
     assert [row["id"] for row in facts["fascicles"]] == phantom.ids.tolist()

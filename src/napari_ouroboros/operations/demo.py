@@ -281,7 +281,7 @@ def _segment(straight: StraightenReport, path: Path, overwrite: bool) -> Path:
     labels = segment_fascicles(tifffile.imread(straight.path), map_.pitch_nm, map_.spacing_nm)
     with StagedFile(path, overwrite) as file:
         write_tiff(
-            file,
+            file.path,
             [labels],
             labels.shape,
             labels.dtype,

@@ -23,10 +23,12 @@ def show_volume(viewer: napari.Viewer, state: Path) -> None:
     for layer in viewer.open(str(state), plugin="napari-ouroboros"):
         if layer.name == "truth":
             layer.visible = False
+        if layer.name == "labels":
+            layer.opacity = 0.5
         if layer.name == "trace":
             middle = layer.data_to_world(layer.data[len(layer.data) // 2])
             viewer.dims.set_point(range(3), middle)
-    viewer.scale_bar.visible = True
+    viewer.canvas.overlays.scale_bar.visible = True
 
 
 def show_straightened(viewer: napari.Viewer, recipe: Path, image: Path, labels: Path) -> None:
@@ -43,7 +45,7 @@ def show_straightened(viewer: napari.Viewer, recipe: Path, image: Path, labels: 
     viewer.add_image(tifffile.imread(image), name="straightened", contrast_limits=(0, 255), **place)
     viewer.add_labels(tifffile.imread(labels), name="fascicles found", opacity=0.4, **place)
     viewer.dims.set_current_step(0, map_.shape[0] // 2)
-    viewer.scale_bar.visible = True
+    viewer.canvas.overlays.scale_bar.visible = True
 
 
 def main(arguments: Sequence[str]) -> None:
