@@ -68,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _straighten(options: argparse.Namespace) -> None:
-    from napari_ouroboros.operations.straighten import StraightenJob
-
     import time
+
+    from napari_ouroboros.operations.straighten_job import StraightenJob
 
     start = time.monotonic()
     volume, map_, mip, kind = _from_state(options)
@@ -110,7 +110,7 @@ def _straighten(options: argparse.Namespace) -> None:
 
 def _backproject(options: argparse.Namespace) -> None:
     from napari_ouroboros.geometry import Straightening
-    from napari_ouroboros.operations.backproject import BackprojectJob
+    from napari_ouroboros.operations.backproject_job import BackprojectJob
 
     if len(options.labels) != len(options.recipe):
         raise UserError(
@@ -155,7 +155,7 @@ def _backproject(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from napari_ouroboros.operations.check import check
+    from napari_ouroboros.operations.round_trip import check
 
     if options.source.endswith(".recipe.json"):
         volume, map_, mip = _from_recipe(options)
@@ -200,7 +200,13 @@ def _info(options: argparse.Namespace) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from napari_ouroboros.operations.demo import main as demo
 
-    demo(options.output, headless=options.headless, overwrite=options.overwrite, as_json=options.json)
+    demo(
+        options.output,
+        headless=options.headless,
+        overwrite=options.overwrite,
+        as_json=options.json,
+        dry_run=options.dry_run,
+    )
 
 
 # -- what commands share ----------------------------------------------------------------------
@@ -210,7 +216,7 @@ def _from_state(options: argparse.Namespace) -> tuple[Volume, Straightening, int
     """Volume, map and mip of a Neuroglancer state and the options."""
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.neuroglancer import read_state
-    from napari_ouroboros.operations.straighten import best_mip
+    from napari_ouroboros.operations.straighten_job import best_mip
     from napari_ouroboros.volumes import open_volume
 
     state = read_state(options.source)
@@ -395,7 +401,9 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("--labels-scale", type=_triple, metavar="Z,Y,X")
     back.add_argument("--labels-offset", type=_triple, metavar="Z,Y,X")
     back.add_argument("--dtype", choices=["uint8", "uint16", "uint32", "uint64"])
-    back.add_argument("--conflicts", metavar="PATH", help="mask of voxels that several slices claim")
+    back.add_argument(
+        "--conflicts", metavar="PATH", help="mask of voxels that several slices claim"
+    )
     _everywhere(back)
     back.set_defaults(run=_backproject)
 
@@ -416,7 +424,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _map_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--image-layer", metavar="NAME", help="layer to straighten; not needed if it is the only one")
+    add(
+        "--image-layer",
+        metavar="NAME",
+        help="layer to straighten; not needed if it is the only one",
+    )
     add("--annotation-layer", metavar="NAME", help="layer with the trace")
     add("--annotation-id", metavar="ID", help="which polyline; 'points' for the single points")
     add("--width", type=int, default=100, help="pixels (100)")
@@ -425,8 +437,19 @@ def _map_options(parser: argparse.ArgumentParser) -> None:
     add("--pitch", type=float, metavar="NM", help="pixel size; default the level's finest voxel")
     add("--spacing", type=float, metavar="NM", help="distance between slices; default likewise")
     add("--closed", action="store_true", help="the trace returns to its first point")
-    add("--tolerance", type=float, default=0.0, metavar="NM", help="how far the curve may leave points")
-    add("--adaptive", type=float, metavar="RADIUS", help="slices closer in bends, up to this radius in nm")
+    add(
+        "--tolerance",
+        type=float,
+        default=0.0,
+        metavar="NM",
+        help="how far the curve may leave points",
+    )
+    add(
+        "--adaptive",
+        type=float,
+        metavar="RADIUS",
+        help="slices closer in bends, up to this radius in nm",
+    )
     add("--up", type=_triple, metavar="Z,Y,X", help="direction that appears upwards")
     add("--twist", metavar="FILE", help="lines of: s in nm, degrees")
 
@@ -437,7 +460,13 @@ def _everywhere(parser: argparse.ArgumentParser) -> None:
     add("--memory", type=_positive, default=1024, metavar="MB", help="for decoded chunks (1024)")
     add("--threads", type=_positive, metavar="N", help="default one per processor")
     add("--missing", choices=["fill", "error"], help="chunks that the store does not have")
-    add("--timeout", type=_seconds, default=60.0, metavar="S", help="without a byte from a source (60)")
+    add(
+        "--timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="without a byte from a source (60)",
+    )
     add("--overwrite", action="store_true", help="replace an earlier result")
     add("--dry-run", action="store_true", help="say what would be done")
     add("--json", action="store_true", help="the report as JSON on standard output")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_ouroboros.errors import UserError
-from napari_ouroboros.geometry import Grid, Straightening
+from napari_ouroboros.geometry import Grid
 from napari_ouroboros.geometry import recipe as recipes
 
 if TYPE_CHECKING:
@@ -80,11 +80,6 @@ def check_recipe_free(path: Path, overwrite: bool) -> None:
     if output != path.name:
         whose = f"belongs to {output}" if output else "is not a recipe of this result"
         raise UserError(f"{recipe} exists and {whose}; choose another name or pass --overwrite")
-
-
-def write_recipe(straightening: Straightening, path: Path, source: dict[str, Any]) -> None:
-    """Write the recipe of a finished result beside it."""
-    recipes.save(straightening, recipe_path(path), source, output=path.name)
 
 
 def source_record(volume: Volume, mip: int, path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Notice, UserError
 from napari_ouroboros.geometry import Straightening
+from napari_ouroboros.geometry.recipe import save as save_recipe
 from napari_ouroboros.operations.outputs import (
     CHUNK,
     check_recipe_free,
@@ -25,7 +26,6 @@ from napari_ouroboros.operations.outputs import (
     output_kind,
     recipe_path,
     source_record,
-    write_recipe,
 )
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
 from napari_ouroboros.operations.sampler import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from napari_ouroboros.volumes import Volume
     from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter
+    from napari_ouroboros.volumes.staging import StagedFile
 
 # Samples of one box of the lazy array and of one slab of a stream: some milliseconds of work.
 _BOX_SAMPLES = 4_000_000
@@ -351,10 +352,9 @@ class StraightenJob:
         from napari_ouroboros.volumes.staging import StagedFile
         from napari_ouroboros.volumes.tiff import write_tiff
 
-        record = source_record(self.volume, self.mip, self.path)
         boxes = self.boxes()
         squeeze = self.volume.channels == 1
-        with StagedFile(self.path, self.overwrite) as file:
+        with self._staged_recipe() as recipe, StagedFile(self.path, self.overwrite) as file:
             stream = _counted(self.sampler.stream(boxes, cancel), len(boxes), self._progress)
             with closing(stream):
                 write_tiff(
@@ -369,7 +369,7 @@ class StraightenJob:
                     compression="zlib" if self.is_segmentation else None,
                 )
             file.commit()
-        write_recipe(self.map, self.path, record)
+            recipe.commit()
 
     def _write_precomputed(self, progress: Progress | None, cancel: Cancel | None) -> None:
         from napari_ouroboros.volumes.precomputed_writer import (
@@ -380,8 +380,10 @@ class StraightenJob:
 
         if self.volume.dtype == np.float64:
             raise UserError("precomputed has no float64; write a .tif instead")
-        record = source_record(self.volume, self.mip, self.path)
-        with StagedFolder(self.path, self.overwrite, is_our_precomputed) as folder:
+        with (
+            self._staged_recipe() as recipe,
+            StagedFolder(self.path, self.overwrite, is_our_precomputed) as folder,
+        ):
             self._writer = PrecomputedWriter(
                 folder,
                 shape=self.shape[:3],
@@ -396,7 +398,19 @@ class StraightenJob:
             # One unit more than processors: one waits for its chunks while the others compute.
             self.plan().run(self.threads + 1, progress, cancel, folder.done)
             folder.commit()
-        write_recipe(self.map, self.path, record)
+            recipe.commit()
+
+    @contextmanager
+    def _staged_recipe(self) -> Iterator[StagedFile]:
+        """The recipe, on disk before the result appears: neither is ever there alone."""
+        from napari_ouroboros.volumes.staging import StagedFile
+
+        record = source_record(self.volume, self.mip, self.path)
+        # Whose recipe may be replaced was settled at the start.
+        with StagedFile(recipe_path(self.path), overwrite=True) as recipe:
+            with recipe.writing():
+                save_recipe(self.map, recipe.path, record, output=self.path.name)
+            yield recipe
 
     def _target(self, box: Box) -> Box:
         """Where a box lies in what is written: from the first slice asked for."""
