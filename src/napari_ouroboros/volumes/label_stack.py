@@ -352,4 +352,4 @@ class _PrecomputedSource:
         return self._volume.read(0, ((k0, k1), (0, rows), (0, columns)), missing="fill")
 
     def close(self) -> None:
-        """A volume keeps nothing open that needs closing."""
+        self._volume.close()

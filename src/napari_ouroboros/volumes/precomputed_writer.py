@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_ouroboros.errors import DestinationError, UserError, one_line
-from napari_ouroboros.volumes.staging import StagedFolder, destination_error
+from napari_ouroboros.volumes.disk import destination_error
+from napari_ouroboros.volumes.staging import StagedFolder
 
 if TYPE_CHECKING:
     import tensorstore

@@ -9,11 +9,9 @@ job commits.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
-import socket
 import threading
 import warnings
 from abc import ABC, abstractmethod
@@ -23,60 +21,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from napari_ouroboros.errors import Cancelled, DestinationError, Notice, UserError, one_line
+from napari_ouroboros.errors import Cancelled, Notice, UserError, one_line
+from napari_ouroboros.volumes.disk import destination_errors as destination_errors
+from napari_ouroboros.volumes.disk import why_not_writable
+from napari_ouroboros.volumes.owner import MARKER, Owner
 
-MARKER = "incomplete"
 JOURNAL = "journal.jsonl"
-
-# Two programs may disagree by some seconds on when a process began (the clock was set since);
-# a process number is not given out again within a minute.
-_SAME_START_S = 60.0
 
 _active: set[Path] = set()
 _active_lock = threading.Lock()
 
 
-def destination_error(
-    error: OSError, destination: Path, needed_bytes: int | None = None
-) -> DestinationError:
-    """Say in one line why nothing could be written to `destination`, and what to do.
-
-    Parameters
-    ----------
-    error : OSError
-        What the system said; its `errno` decides the line.
-    destination : Path
-        The result that the user asked for (not the folder that the job works in).
-    needed_bytes : int, optional
-        How much was to be written, for the line about a full disk.
-    """
-    code = error.errno
-    if code in (errno.ENOSPC, errno.EDQUOT):
-        why = "no space left on the disk" if code == errno.ENOSPC else "the disk quota is used up"
-        line = f"{why} of {destination.parent}"
-        if needed_bytes:
-            line += f", {max(needed_bytes / 1e6, 0.1):.1f} MB needed"
-        return DestinationError(line + "; make room or choose another place")
-    if code in (errno.EACCES, errno.EPERM):
-        return DestinationError(
-            f"no permission to write {destination}; choose another place or change its permissions"
-        )
-    if code == errno.EROFS:
-        return DestinationError(
-            f"cannot write {destination}: the disk is read-only; choose another place"
-        )
-    return DestinationError(f"cannot write {destination}: {one_line(error.strerror or error)}")
+def shown_destination(path: str | Path) -> Path:
+    """Return the result that `path`, the file of a `StagedFile`, is going to be; else `path`."""
+    path = Path(path)
+    return path.parent.with_name(path.name) if path.parent.name == _staging_of(path).name else path
 
 
-@contextmanager
-def destination_errors(destination: Path, needed_bytes: int | None = None) -> Iterator[None]:
-    """Turn every OSError of the block into the DestinationError of `destination_error`."""
-    try:
-        yield
-    except DestinationError:
-        raise
-    except OSError as error:
-        raise destination_error(error, destination, needed_bytes) from error
+def _staging_of(destination: Path) -> Path:
+    return destination.with_name(f".{destination.name}.incomplete")
 
 
 class _Staged(ABC):
@@ -86,7 +49,7 @@ class _Staged(ABC):
         # A link is followed, so that the result lands where the link points and the link stays.
         self.destination = Path(os.path.realpath(destination))
         self.overwrite = overwrite
-        self.staging = self.destination.with_name(f".{self.destination.name}.incomplete")
+        self.staging = _staging_of(self.destination)
         self._open = False
         self._writing = 0
         self._idle = threading.Condition()
@@ -97,7 +60,7 @@ class _Staged(ABC):
             self._recover()
             self._check_destination()
             if not os.access(parent, os.W_OK | os.X_OK):
-                raise OSError(_why_not_writable(parent), "not writable")
+                raise OSError(why_not_writable(parent), "not writable")
             self._check_leftover()
 
     # what a folder and a file do differently -------------------------------------------------
@@ -133,7 +96,7 @@ class _Staged(ABC):
                 except FileExistsError:
                     raise UserError(self._busy("another program")) from None
                 try:
-                    (self.staging / MARKER).write_text(json.dumps(_this_process()) + "\n")
+                    Owner.me().mark(self.staging)
                 except OSError:
                     shutil.rmtree(self.staging, ignore_errors=True)
                     raise
@@ -220,8 +183,7 @@ class _Staged(ABC):
         if not os.path.lexists(self.staging):
             return
         try:
-            owner = json.loads((self.staging / MARKER).read_text())
-            pid, host, start = int(owner["pid"]), str(owner["host"]), float(owner["start"])
+            owner = Owner.of(self.staging)
         except (FileNotFoundError, NotADirectoryError):
             is_folder = self.staging.is_dir() and not self.staging.is_symlink()
             if is_folder and (not any(self.staging.iterdir()) or self._is_nameless_leftover()):
@@ -230,18 +192,18 @@ class _Staged(ABC):
                 f"{self.staging} is in the way and is no leftover of this program; "
                 "rename or remove it"
             ) from None
-        except (ValueError, KeyError, TypeError):
-            return  # killed while it wrote the marker
-        if host != socket.gethostname():
+        if owner is None:
+            return
+        if not owner.is_here():
             raise UserError(
-                f"{self.destination} is being written by process {pid} on {host}; if that job is "
-                f"gone, remove {self.staging}, otherwise choose another name"
+                f"{self.destination} is being written by process {owner.pid} on {owner.host}; "
+                f"if that job is gone, remove {self.staging}, otherwise choose another name"
             )
-        if pid == os.getpid():
+        if owner.pid == os.getpid():
             if self.staging in _active:
                 raise UserError(self._busy("this program"))
-        elif _is_alive(pid, start):
-            raise UserError(self._busy(f"process {pid}"))
+        elif owner.is_alive():
+            raise UserError(self._busy(f"process {owner.pid}"))
 
 
 class StagedFolder(_Staged):
@@ -276,8 +238,6 @@ class StagedFolder(_Staged):
         self, destination: str | Path, overwrite: bool, is_ours: Callable[[Path], bool]
     ) -> None:
         self._is_ours = is_ours
-        name = Path(os.path.realpath(destination)).name
-        self._aside = Path(os.path.realpath(destination)).with_name(f".{name}.previous")
         self._last: dict[str, bytes] = {}
         self._journal_lock = threading.Lock()
         super().__init__(destination, overwrite)
@@ -286,6 +246,11 @@ class StagedFolder(_Staged):
     def path(self) -> Path:
         """Where the job writes until it commits."""
         return self.staging
+
+    @property
+    def _aside(self) -> Path:
+        """Where an older result waits while the new one takes its place."""
+        return self.destination.with_name(f".{self.destination.name}.previous")
 
     def done(self, key: str, **facts: Any) -> None:
         """Append one line to the journal: the write unit `key` is on disk. Thread-safe."""
@@ -311,7 +276,7 @@ class StagedFolder(_Staged):
                 "choose another name"
             )
         if not os.access(self.destination, os.W_OK | os.X_OK):
-            raise OSError(_why_not_writable(self.destination), "not writable")
+            raise OSError(why_not_writable(self.destination), "not writable")
 
     def _is_nameless_leftover(self) -> bool:
         # Killed between the removal of the marker and the rename: the result is whole.
@@ -397,36 +362,3 @@ class StagedFile(_Staged):
 
 def _exists(destination: Path) -> str:
     return f"{destination} exists; choose another name or pass --overwrite"
-
-
-def _why_not_writable(folder: Path) -> int:
-    """Tell a read-only disk from a missing permission: os.access does not."""
-    read_only = getattr(os, "ST_RDONLY", 0)
-    if read_only and os.statvfs(folder).f_flag & read_only:
-        return errno.EROFS
-    return errno.EACCES
-
-
-def _this_process() -> dict[str, Any]:
-    import psutil
-
-    return {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "start": psutil.Process().create_time(),
-    }
-
-
-def _is_alive(pid: int, start: float) -> bool:
-    """Whether the process of that number runs and is the one that began at `start` (unix s)."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return abs(process.create_time() - start) < _SAME_START_S
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_ouroboros.errors import UserError, one_line
-from napari_ouroboros.volumes.staging import StagedFile, destination_errors
+from napari_ouroboros.volumes.disk import destination_error
+from napari_ouroboros.volumes.staging import shown_destination
 
 if TYPE_CHECKING:
     import tifffile
@@ -34,7 +35,7 @@ _NAMESPACE = "napari-ouroboros"
 
 
 def write_tiff(
-    file: StagedFile | str | Path,
+    path: str | Path,
     slabs: Iterable[NDArray[Any]],
     shape: Sequence[int],
     dtype: DTypeLike,
@@ -47,8 +48,9 @@ def write_tiff(
 
     Parameters
     ----------
-    file : StagedFile or path
-        Entered; the caller commits it. Errors name its destination.
+    path : path
+        Of a `StagedFile`, which its owner commits; errors name the destination. An existing
+        file is written over.
     slabs : iterable of (k, rows, columns) or (k, rows, columns, channel)
         Consecutive slices, any number at a time.
     shape : (slices, rows, columns) or (slices, rows, columns, channel)
@@ -73,9 +75,6 @@ def write_tiff(
     """
     import tifffile
 
-    path, destination = (
-        (file.path, file.destination) if isinstance(file, StagedFile) else (Path(file), Path(file))
-    )
     kind = np.dtype(dtype)
     if kind.kind == "b":
         kind = np.dtype("uint8")
@@ -117,14 +116,13 @@ def write_tiff(
             f"a TIFF cannot hold {kind.name}; it can hold {', '.join(OME_TYPES + PLAIN_TYPES)}"
         )
     try:
-        with (
-            destination_errors(destination, n_bytes),
-            tifffile.TiffWriter(path, bigtiff=big, ome=ome) as writer,
-        ):
+        with tifffile.TiffWriter(path, bigtiff=big, ome=ome) as writer:
             writer.write(iter(pages), **options)
-    except Exception:
+    except Exception as error:
         if pages.error is not None:  # the source failed, not the disk
-            raise pages.error from None
+            raise pages.error from pages.error.__cause__
+        if isinstance(error, OSError):
+            raise destination_error(error, shown_destination(path), n_bytes) from error
         raise
     pages.check_end()
 
@@ -159,27 +157,28 @@ class _Pages:
     def __iter__(self) -> Iterator[NDArray[Any]]:
         try:
             for slab in self._slabs:
-                if slab.shape[1:] != self._shape[1:] or slab.dtype != self._dtype:
-                    raise ValueError(
-                        f"a slab of {slab.shape} {slab.dtype} for a stack of "
-                        f"{self._shape} {self._dtype}"
-                    )
+                self._count(slab)
                 for page in slab:
-                    self._n += 1
                     yield page.astype(np.uint8) if page.dtype == bool else page
-            self._check_count()
+            if self._n < self._shape[0]:
+                raise ValueError(f"only {self._n} slices for a stack of {self._shape[0]}")
         except Exception as error:
             self.error = error
             raise
 
     def check_end(self) -> None:
         """Raise ValueError unless the slabs ended with the last page."""
-        self._n += sum(len(slab) for slab in self._slabs)
-        self._check_count()
+        for slab in self._slabs:
+            self._count(slab)
 
-    def _check_count(self) -> None:
-        if self._n != self._shape[0]:
-            raise ValueError(f"{self._n} slices for a stack of {self._shape[0]}")
+    def _count(self, slab: NDArray[Any]) -> None:
+        if slab.shape[1:] != self._shape[1:] or slab.dtype != self._dtype:
+            raise ValueError(
+                f"a slab of {slab.shape} {slab.dtype} for a stack of {self._shape} {self._dtype}"
+            )
+        self._n += len(slab)
+        if self._n > self._shape[0]:
+            raise ValueError(f"more than {self._shape[0]} slices for a stack of {self._shape[0]}")
 
 
 def tiff_metadata(path: str | Path) -> dict[str, Any]:
