@@ -39,7 +39,7 @@ def test_the_lower_limit_is_inside_and_the_upper_is_not(axis: int) -> None:
     index = np.array([2.0, 2.0, 2.5])
     index[axis] = -0.5
     x = index * (16, 8, 8) - (0, 16, 20)  # T = z, B = y, N = x
-    np.testing.assert_array_equal(s.to_straightened(x), index)
+    np.testing.assert_allclose(s.to_straightened(x), index, atol=1e-12)
     index[axis] = s.shape[axis] - 0.5
     x = index * (16, 8, 8) - (0, 16, 20)
     assert np.isnan(s.to_straightened(x)).all()
@@ -113,3 +113,15 @@ def test_outside_on_all_sides_is_nan_on_all_axes() -> None:
     found = s.to_straightened(x)
     assert found.shape == (6, 3)
     assert np.isnan(found).all()
+
+
+def test_the_ends_of_adaptive_slices_reach_half_a_spacing() -> None:
+    """The extension is straight, and where nothing bends adaptive slices are a spacing apart."""
+    points = Circle(300).position(np.linspace(0, 2, 30))
+    s = Straightening(Trace(points), 9, 9, 8, 20, adaptive_radius_nm=300)
+    n = s.shape[0]
+    assert np.diff(s.frames.s).max() < 11
+    for index, end in ((-0.5 + 1e-9, 0), (n - 0.5 - 1e-9, -1)):
+        x = s.to_volume([index, 4, 4])
+        assert np.linalg.norm(x - s.frames.c[end]) == pytest.approx(10, rel=1e-6)
+        assert s.to_straightened(x)[0] == pytest.approx(index, abs=1e-8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ def straightenings(draw: st.DrawFn) -> Straightening:
         draw(st.sampled_from([6.0, 10.0])),
         adaptive_radius_nm=draw(st.sampled_from([None, 100.0])),
         up=draw(st.sampled_from([None, (1.0, 0.0, 0.0)])),
-        twist=draw(st.sampled_from([None, [(0.0, 0.0), (300.0, 200.0)]])),
+        twist=draw(st.sampled_from([None, [(0.0, 0.0), (30.0, 50.0)]])),
     )
 
 
@@ -61,18 +60,15 @@ def test_inside_points_come_back_from_any_trace(s: Straightening) -> None:
     assert inside.mean() > 0.99
 
 
-@FEW
+@settings(FEW, max_examples=12)
 @given(s=straightenings())
 def test_any_trace_agrees_with_the_literal_map(s: Straightening) -> None:
     f = s.frames
     assert s.pitch_nm is not None
-    step = float(f.s[1] - f.s[0]) if len(f.s) > 1 else float(s.spacing_nm or 0)
+    assert s.spacing_nm is not None
     shape = (int(s.shape[0]), int(s.shape[1]), int(s.shape[2]))
-    literal = LiteralMap(f.c, f.N, f.B, f.T, shape, s.pitch_nm, step, s.trace.closed)
-    index = random_indices(s, 150)
-    if not s.trace.closed:  # how far adaptive ends reach is settled elsewhere
-        index[:, 0] = np.clip(index[:, 0], 0.5, max(shape[0] - 1.5, 0.5))
-    x = literal.to_volume(index)
+    literal = LiteralMap(f.c, f.N, f.B, f.T, shape, s.pitch_nm, s.spacing_nm, s.trace.closed)
+    x = literal.to_volume(random_indices(s, 150))
     expected, found = literal.to_straightened(x), s.to_straightened(x)
     clear = expected.margin > 1e-6
     assert clear.sum() > 100
@@ -135,5 +131,3 @@ def test_input_arrays_are_neither_changed_nor_shared() -> None:
     np.testing.assert_array_equal(x, [[3, 4, 5]])
     points[:] = 0
     np.testing.assert_array_equal(s.to_volume([3, 4, 5]), before)
-    with pytest.raises(ValueError, match="read-only"):
-        s.frames.c[0, 0] = 1.0

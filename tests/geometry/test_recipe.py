@@ -15,7 +15,8 @@ from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry.straightening import Straightening
 from napari_ouroboros.geometry.trace import Trace
 
-HELIX = Helix(1000, 200).position(np.linspace(0, 9, 40)) + [40_000, 250_000.123456789, 1 / 3]
+# unevenly spaced, so that the parametrisation matters; numbers that have no short decimal form
+HELIX = Helix(1000, 200).position(np.linspace(0, 3, 40) ** 2) + [40_000, 250_000 + 1 / 7, 1 / 3]
 EVERY = {
     "plain": Straightening(Trace(HELIX), 50, 40, 8, 10),
     "closed": Straightening(Trace(Circle(900).points(17), closed=True), 50, 40, 8, 10),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from napari_ouroboros.geometry.grid import Grid
 from napari_ouroboros.geometry.straightening import Straightening

@@ -31,7 +31,7 @@ def arch(n: int = 61, degrees: float = 180.0) -> Floats:
 
 
 def steps(straightening: Straightening) -> Floats:
-    """How far each frame turns, in degrees, against the one before carried along without turning."""
+    """How far each frame turns, in degrees, against the one before carried along."""
     f = straightening.frames
     carried = [
         double_reflection(f.c[k : k + 2], f.T[k : k + 2], f.N[k])[1] for k in range(len(f.s) - 1)

@@ -38,7 +38,8 @@ class Located:
 class LiteralMap:
     """Frames (each (n, 3) zyx) and the rectangle: all that the contract's map is made of.
 
-    `spacing` is the step of half of which the end tangents extend an open trace.
+    `spacing` is what one slice index is worth in nm before the first and behind the last slice of
+    an open trace, where the end tangents go on straight for half an index.
     """
 
     c: Floats
@@ -103,13 +104,17 @@ class LiteralMap:
             at_low = (sign_low == 0) & (low < high)
             inner = sign_low * sign_high < 0
             use = np.flatnonzero(inner)
+            which.append(np.flatnonzero(at_low))
+            where.append(low[at_low])
+            if use.size == 0:
+                continue
             a, b, left = low[use], high[use], sign_low[use]
             for _ in range(60):
                 middle = (a + b) / 2
                 same = np.sign(g(middle, x[use])) == left
                 a, b = np.where(same, middle, a), np.where(same, b, middle)
-            which += [use, np.flatnonzero(at_low)]
-            where += [(a + b) / 2, low[at_low]]
+            which.append(use)
+            where.append((a + b) / 2)
         points, f = np.concatenate(which), np.concatenate(where)
         keep = f < 1
         return points[keep], f[keep]
@@ -135,7 +140,7 @@ class LiteralMap:
     def to_straightened(self, x: ArrayLike) -> Located:
         """Points (n, 3) zyx nm -> index, by asking every segment."""
         x = np.asarray(x, float).reshape(-1, 3)
-        n, h, w = self.shape
+        _, h, w = self.shape
         which, i = self._candidates(x)
         c, N, B, _ = self.frame_at(i)
         gap = x[which] - c
@@ -147,8 +152,9 @@ class LiteralMap:
         margin = np.full(len(x), np.inf)
         np.minimum.at(margin, which, np.abs(edges).min(0))
         if not self.closed:
-            ends = np.stack([(x - self.c[e]) @ self.T[e] for e in (0, -1)]) / self.spacing
-            margin = np.minimum(margin, np.abs(ends - [[-0.5], [0.5]]).min(0))
+            for end, limit in ((0, -0.5), (-1, 0.5)):
+                along = (x - self.c[end]) @ self.T[end] / self.spacing
+                margin = np.minimum(margin, np.abs(along - limit))
         order = np.lexsort((i[inside], distance[inside], which[inside]))
         who, i, row, column, distance = (
             a[inside][order] for a in (which, i, row, column, distance)
