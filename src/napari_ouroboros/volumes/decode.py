@@ -1,7 +1,7 @@
 """Encoded bytes of one precomputed chunk -> array. The codecs are cloud-volume's.
 
-What is added: a chunk that is cut off or of another size is an error. Some codecs return
-an array of something for half a chunk (compressed_segmentation), and fpzip kills the process.
+What is added: a chunk that is cut off or of another size is an error. Some codecs return an
+array of something for half a chunk (see `whole.py`), and fpzip kills the process.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import UserError, one_line
+from napari_ouroboros.volumes.whole import (
+    CorruptChunk,
+    check_compressed_segmentation,
+    check_compresso,
+    check_crackle,
+)
 
 Array = NDArray[Any]
 ENCODINGS = (
     "raw", "jpeg", "png", "jxl", "compressed_segmentation", "compresso", "crackle",
     "fpzip", "kempressed", "zfpc",
 )  # fmt: skip
-
-
-class CorruptChunk(Exception):
-    """The bytes are not the chunk they should be; the text says why."""
 
 
 def decode_chunk(
@@ -77,8 +79,11 @@ def decode_chunk(
             if encoding == "compressed_segmentation":
                 if block is None:
                     raise ValueError("compressed_segmentation needs a block size")
-                _check_compressed_segmentation(data, shape, dtype, block)
+                check_compressed_segmentation(data, shape, dtype, block)
                 size = tuple(reversed(block))
+            elif encoding in ("compresso", "crackle"):
+                library.check_installed(encoding)
+                (check_compresso if encoding == "compresso" else check_crackle)(data)
             stored = dtype.newbyteorder("<") if encoding == "raw" else dtype
             array = library.decode(data, encoding, shape=xyzc, dtype=stored, block_size=size).T
     except (CorruptChunk, UserError):
@@ -136,6 +141,8 @@ def _decode_image(
     else:
         import imagecodecs
 
+        if encoding == "png" and b"IEND\xaeB`\x82" not in data[-64:]:
+            raise CorruptChunk("it ends early")
         decode = imagecodecs.png_decode if encoding == "png" else imagecodecs.jpegxl_decode
         image = decode(data)
         if image.ndim == 3 and image.shape[-1] != channels and image.shape[0] == channels:
@@ -159,43 +166,3 @@ def _decode_fpzip(
     if not np.array_equal(first, second, equal_nan=True):
         raise CorruptChunk("it ends early")
     return first
-
-
-def _check_compressed_segmentation(
-    data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], block: tuple[int, int, int]
-) -> None:
-    """Raise `CorruptChunk` unless all that the headers point at lies inside `data`.
-
-    Format: neuroglancer's compressed_segmentation README. Per channel a header of two uint32 per
-    block: the table's offset (24 bits) with the bits per voxel (8 bits), and the values' offset,
-    in words from the start of the channel.
-    """
-    channels, *size = shape
-    if len(data) % 4 or len(data) < 4 * channels:
-        raise CorruptChunk(f"{len(data)} bytes are no compressed_segmentation")
-    words = np.frombuffer(data, "<u4")
-    starts = [int(w) for w in words[:channels]]
-    blocks = int(np.prod([-(-n // b) for n, b in zip(size, block, strict=True)]))
-    per_block = int(np.prod(block))
-    entry = dtype.itemsize // 4
-    for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
-        channel = words[start : max(start, end)]
-        if start < channels or len(channel) < 2 * blocks:
-            raise CorruptChunk("it ends inside its headers")
-        header = channel[: 2 * blocks].reshape(blocks, 2).astype(np.int64)
-        table, bits, values = header[:, 0] & 0xFFFFFF, header[:, 0] >> 24, header[:, 1]
-        if not np.isin(bits, (0, 1, 2, 4, 8, 16, 32)).all():
-            raise CorruptChunk("its headers make no sense")
-        if (values + -(-bits * per_block // 32) > len(channel)).any():
-            raise CorruptChunk("it ends early")
-        # A table may be shorter than its bits allow, so near the end the values decide.
-        longest = table + entry * (np.int64(1) << np.minimum(bits, 31))
-        for i in np.flatnonzero(longest > len(channel)):
-            n = int(bits[i])
-            top = 0
-            if n:
-                packed = channel[values[i] : values[i] + -(-per_block * n // 32)]
-                shifts = np.arange(0, 32, n, dtype=np.uint32)
-                top = int(((packed[:, None] >> shifts) & np.uint32(2**n - 1)).max())
-            if table[i] + entry * (top + 1) > len(channel):
-                raise CorruptChunk("it ends early")

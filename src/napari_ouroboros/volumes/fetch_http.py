@@ -79,13 +79,12 @@ class HttpFetcher:
         self, name: str, byte_range: tuple[int, int] | None, beat: Heartbeat
     ) -> tuple[bytes, str] | None:
         shown = self._location.shown(name)
-        pause = _FIRST_PAUSE
+        # All pauses together stay within the limit, so that the true reason is reported.
+        pause = min(_FIRST_PAUSE, self._timeout / 20)
         for attempt in range(1, _ATTEMPTS + 1):
             left = beat.last + self._timeout - time.monotonic()
-            if left <= 0:
-                break
             try:
-                return self._once(name, byte_range, left, beat)
+                return self._once(name, byte_range, max(left, 0.001), beat)
             except TimeoutError:
                 break  # the whole limit went by without a byte
             except _Retryable as error:

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import SourceError
-from napari_ouroboros.volumes.decode import CorruptChunk, decode_chunk
+from napari_ouroboros.volumes.decode import decode_chunk
 from napari_ouroboros.volumes.fetch import Fetcher
 from napari_ouroboros.volumes.location import Location
 from napari_ouroboros.volumes.precomputed import Index, PrecomputedInfo, chunk_name
 from napari_ouroboros.volumes.sharded import ShardedLevel
+from napari_ouroboros.volumes.whole import CorruptChunk
 
 
 class Reader(Protocol):
