@@ -127,7 +127,7 @@ def parse_info(info: Mapping[str, Any], shown: str) -> PrecomputedInfo:
         It describes something else (meshes, skeletons, annotations), or breaks the format.
     """
     at_type = info.get("@type")
-    if at_type in _OTHER_THINGS:
+    if isinstance(at_type, str) and at_type in _OTHER_THINGS:
         raise SourceError(f"{shown} describes {_OTHER_THINGS[at_type]}, not a volume")
     scales = info.get("scales")
     if not isinstance(scales, list) or not scales:
@@ -157,9 +157,10 @@ def _level(scale: Any, shown: str) -> Level:
     resolution = _numbers_zyx(scale.get("resolution"), f"{shown}: resolution")
     if min(resolution) <= 0:
         raise SourceError(f"{shown}: resolution must be positive; it is {scale['resolution']}")
-    encoding = str(scale.get("encoding", "")).lower()
-    if not encoding:
+    encoding = scale.get("encoding")
+    if not isinstance(encoding, str) or not encoding:
         raise SourceError(f"{shown} has no encoding")
+    encoding = encoding.lower()
     block = None
     if encoding == "compressed_segmentation":
         name = "compressed_segmentation_block_size"

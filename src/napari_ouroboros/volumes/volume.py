@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -364,7 +365,7 @@ class Volume:
             raise UserError(f'missing must be "fill" or "error"; it is {missing!r}')
         if self.dtype.kind in "ui":
             limits = np.iinfo(self.dtype)
-            if not (fill == int(fill) and limits.min <= fill <= limits.max):
+            if not (math.isfinite(fill) and fill % 1 == 0 and limits.min <= fill <= limits.max):
                 raise UserError(f"the fill value {fill} does not fit {self.dtype}")
             return self.dtype.type(int(fill))
         return self.dtype.type(fill)
