@@ -1,10 +1,11 @@
-"""The name and password for an http(s) source, from where cloud-volume finds them."""
+"""Names and passwords of http(s) sources: where cloud-volume finds them, and never in a text."""
 
 from __future__ import annotations
 
 import json
 import netrc
 import os
+import re
 from pathlib import Path
 
 from napari_ouroboros.errors import UserError
@@ -42,3 +43,17 @@ def http_login(host: str) -> tuple[str, str] | None:
     except (OSError, netrc.NetrcParseError):
         raise UserError(f"{path} cannot be read as a netrc file") from None
     return (found[0] or "", found[2] or "") if found else None
+
+
+# A slash may be written as %2F, and so on, where a URL lies inside another one.
+_LOGIN = re.compile(r"(//|%2F%2F)(?:(?!%2F)[^/\s|?#\"<>])*(?:@|%40)", re.IGNORECASE)
+# "url: /path" is how urllib3 names what it asked for.
+_QUERY = re.compile(
+    r"((?:(?:://|url: /)[^\s?|#\"'<>]*?|%3A%2F%2F[^\s?|#\"'<>]*?))(?:\?|%3F)[^\s|#\"'<>]*",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """Return `text` with no user, password or query (it may be a signature) in any URL in it."""
+    return _QUERY.sub(r"\1", _LOGIN.sub(r"\1", text))
