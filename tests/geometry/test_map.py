@@ -114,7 +114,7 @@ def test_forward_at_whole_slices_is_the_frame(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_inverse_is_the_literal_one(name: str) -> None:
     s = scene(name)
-    points = points_around(s, 4000)
+    points = points_around(s, 2000)
     expected = literal(s).to_straightened(points)
     found = s.to_straightened(points)
     # where rounding decides between two answers either will do
@@ -136,7 +136,7 @@ def test_inverse_is_the_literal_one(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_contested_points_are_those_with_two_answers(name: str) -> None:
     s = scene(name)
-    points = points_around(s, 3000, seed=11)
+    points = points_around(s, 2000, seed=11)
     expected = literal(s).to_straightened(points)
     index, contested = s.locate(points)
     np.testing.assert_array_equal(index, s.to_straightened(points))
@@ -150,7 +150,7 @@ def test_inverse_far_around_the_tube(name: str) -> None:
     """Points of the whole bounding box, most of them in no slice."""
     s = scene(name)
     low, high = s.frames.c.min(0) - 250, s.frames.c.max(0) + 250
-    points = np.random.default_rng(4).uniform(low, high, (3000, 3))
+    points = np.random.default_rng(4).uniform(low, high, (2000, 3))
     expected = literal(s).to_straightened(points)
     found = s.to_straightened(points)
     clear = expected.margin > 1e-6
