@@ -119,9 +119,9 @@ def tube_truth(
     voxels = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
     n = int(np.ceil(line.length / step))
     s = np.linspace(0, line.length, n + 1)
-    # Along an end plane's normal the farthest corner of a tube lies no farther than its reach.
+    # Farther than the reach: what lies beyond an end plane counts from the extension.
     distance, nearest = cKDTree(line.at(s)).query(
-        voxels, distance_upper_bound=1.5 * reach, workers=2
+        voxels, distance_upper_bound=1.1 * reach, workers=2
     )
     overhang = np.zeros(shape)
     if not line.closed:
