@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +28,9 @@ def destination_error(
         How much was to be written, for the line about a full disk.
     """
     code = error.errno
+    if code is None and needed_bytes and _free_bytes(destination.parent) < needed_bytes:
+        # numpy says only how much of an array it could write.
+        code = errno.ENOSPC
     if code in (errno.ENOSPC, errno.EDQUOT):
         why = "no space left on the disk" if code == errno.ENOSPC else "the disk quota is used up"
         line = f"{why} of {destination.parent}"
@@ -52,6 +57,13 @@ def destination_errors(destination: Path, needed_bytes: int | None = None) -> It
         raise  # says already what is wrong
     except OSError as error:
         raise destination_error(error, destination, needed_bytes) from error
+
+
+def _free_bytes(folder: Path) -> float:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return math.inf
 
 
 def why_not_writable(folder: Path) -> int:

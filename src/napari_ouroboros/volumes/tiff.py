@@ -3,7 +3,7 @@
 What OME has a type for becomes OME-TIFF; uint64 and int64, which it has none for, become plain
 BigTIFF with a JSON description. Channels lie together in each pixel (axes ZYXS, which OME calls
 interleaved samples), so that a slice is one page and the stack reads back as
-(slices, rows, columns, channel).
+(slices, rows, columns, channel). A single channel is no axis.
 """
 
 from __future__ import annotations
@@ -81,8 +81,10 @@ def write_tiff(
     shape = tuple(int(n) for n in shape)
     if len(shape) not in (3, 4) or min(shape) < 1:
         raise UserError(f"a stack of shape {shape} cannot be written as TIFF")
-    n_bytes = math.prod(shape) * kind.itemsize
     pages = _Pages(slabs, shape, np.dtype(dtype))
+    if shape[3:] == (1,):
+        shape = shape[:3]
+    n_bytes = math.prod(shape) * kind.itemsize
     options: dict[str, Any] = {
         "shape": shape,
         "dtype": kind,
@@ -158,7 +160,7 @@ class _Pages:
         try:
             for slab in self._slabs:
                 self._count(slab)
-                for page in slab:
+                for page in slab[..., 0] if self._shape[3:] == (1,) else slab:
                     yield page.astype(np.uint8) if page.dtype == bool else page
             if self._n < self._shape[0]:
                 raise ValueError(f"only {self._n} slices for a stack of {self._shape[0]}")

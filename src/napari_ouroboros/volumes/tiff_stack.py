@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.errors import SourceError, UserError, one_line
 from napari_ouroboros.volumes.tiff import metadata_of, open_tiff
+from napari_ouroboros.volumes.tiff_check import check_pages
 
 if TYPE_CHECKING:
     import tifffile
@@ -33,7 +34,8 @@ class TiffStack:
     Parameters
     ----------
     path : path
-        A TIFF of one stack: pages, tiles, any compression that imagecodecs knows.
+        Of a file that begins like a TIFF and holds one stack: pages or tiles, any compression
+        that imagecodecs knows.
 
     Attributes
     ----------
@@ -54,25 +56,18 @@ class TiffStack:
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
-        with _tifffile_errors() as errors:
-            tif = open_tiff(path)
-            # Whatever happens to this object, the file gets closed.
-            self._closer = weakref.finalize(self, tif.close)
-            try:
-                self._open(tif)
-            except (UserError, SourceError):
-                self.close()
-                raise
-            except Exception as error:  # tifffile raises whatever a broken file leads to
-                self.close()
-                raise SourceError(
-                    f"{path} is broken or truncated: {one_line(error, 120)}"
-                ) from error
-        # tifffile only logs that the list of pages leads beyond the end of the file.
-        broken = [line for line in errors if "offset" in line]
-        if broken:
+        check_pages(path)
+        tif = open_tiff(path)
+        # Whatever happens to this object, the file gets closed.
+        self._closer = weakref.finalize(self, tif.close)
+        try:
+            self._open(tif)
+        except (UserError, SourceError):
             self.close()
-            raise SourceError(f"{path} is broken or truncated: {one_line(broken[0], 120)}")
+            raise
+        except Exception as error:  # tifffile raises whatever a broken file leads to
+            self.close()
+            raise SourceError(f"{path} is broken or truncated: {one_line(error, 120)}") from error
 
     def _open(self, tif: tifffile.TiffFile) -> None:
         self.metadata = metadata_of(tif)
