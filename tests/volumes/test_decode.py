@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -75,6 +76,36 @@ def test_label_codecs_cut_anywhere(
     for cut in {int(len(data) * keep), len(data) - 1, len(data) - 4}:
         with pytest.raises(CorruptChunk):
             decode_chunk(data[:cut], encoding, array.shape, array.dtype)
+
+
+@pytest.mark.parametrize("encoding", ["fpzip", "kempressed"])
+def test_fpzip_cut_anywhere_does_not_kill_this_process(encoding: str) -> None:
+    array, data = encoded(encoding, (2, 9, 11, 13))
+    whole = decode_chunk(data, encoding, array.shape, array.dtype)
+    unnoticed = 0
+    for cut in (4, 30, len(data) // 2, *(len(data) - n for n in (40, 6, 3, 2, 1))):
+        try:
+            got = decode_chunk(data[:cut], encoding, array.shape, array.dtype)
+        except CorruptChunk:
+            continue
+        # The last bytes of the arithmetic code may be without meaning, and so not be missed.
+        np.testing.assert_array_equal(got, whole)
+        unnoticed += len(data) - cut
+    assert unnoticed <= 3  # that is, no more than the last two
+    with ThreadPoolExecutor(6) as many:
+        results = list(
+            many.map(lambda _: decode_chunk(data, encoding, array.shape, array.dtype), "x" * 20)
+        )
+    assert all(np.allclose(array, one, rtol=1e-6, atol=1e-3) for one in results)
+
+
+def test_fpzip_of_64_bits_is_not_float32() -> None:
+    import fpzip
+
+    array = np.random.default_rng(0).random((4, 5, 6, 1))
+    data = fpzip.compress(np.asfortranarray(array), order="F")
+    with pytest.raises(CorruptChunk, match="float64 instead of float32"):
+        decode_chunk(data, "fpzip", (1, 6, 5, 4), np.dtype("float32"))
 
 
 def test_the_size_of_a_raw_chunk_is_in_the_message() -> None:

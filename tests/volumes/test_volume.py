@@ -311,7 +311,7 @@ except Exception as error:
 
 
 def test_real_data_and_its_like(em_neurite: Path | None, tmp_path: Path) -> None:
-    """The real volume equals what cloud-volume's own way of reading gives; else a volume like it."""
+    """Read what cloud-volume itself reads from the real volume, or else from one like it."""
     from cloudvolume import CloudVolume
 
     if em_neurite is None:

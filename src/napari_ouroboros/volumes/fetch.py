@@ -83,9 +83,9 @@ def decompress(data: bytes, encoding: str, shown: str) -> bytes:
     if encoding in ("", "identity"):
         return data
     try:
+        if not data:
+            raise EOFError("the file is empty")
         if encoding in ("gzip", "x-gzip"):
-            if not data:
-                raise EOFError("the file is empty")
             return gzip.decompress(data)
         if encoding == "deflate":
             return zlib.decompress(data)
