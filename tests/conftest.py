@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import os
 import sys
 import threading
@@ -19,8 +21,19 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     # Compiled kernels stay with the working copy, so that a second run does not compile
-    # again, and never land in an installed package or a home folder.
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(config.cache.mkdir("numba")))  # type: ignore[union-attr]
+    # again, and never land in an installed package or a home folder. One folder per state of
+    # all kernels: numba looks at the file of a kernel only, and would go on calling the
+    # machine code of a function in another file that has changed since.
+    spec = importlib.util.find_spec("napari_ouroboros")
+    assert spec is not None
+    assert spec.origin is not None
+    state = hashlib.sha256()
+    for file in sorted(Path(spec.origin).parent.rglob("*.py")):
+        text = file.read_bytes()
+        if b"numba" in text:
+            state.update(text)
+    folder = config.cache.mkdir("numba") / state.hexdigest()[:16]  # type: ignore[union-attr]
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
 
 
 @pytest.fixture(scope="session")
