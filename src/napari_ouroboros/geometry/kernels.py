@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-GROUP = 16  # segments under one bounding sphere
+from napari_ouroboros.geometry.segments import GROUP
 
 
 @njit(cache=True, nogil=True)
@@ -144,10 +144,10 @@ def _grazing(planes, k, before, after):
 
 
 @njit(cache=True, nogil=True)
-def locate(points, planes, spheres, closed, extension, pitch, rows, columns, out, contested):
+def locate(points, planes, balls, closed, extension, pitch, rows, columns, out, contested):
     """Straightened index (slice, row, column) of points zyx nm; NaN outside.
 
-    `spheres` (groups, 4): centre and radius around every GROUP segments, reach included.
+    `balls` (groups, 5): bounds of every GROUP segments, see `segments.Segments`.
     `extension`: what one slice index is worth in nm beyond the first and the last plane.
     """
     n_planes = planes.shape[0]
@@ -165,9 +165,9 @@ def locate(points, planes, spheres, closed, extension, pitch, rows, columns, out
                 if -half_u <= u < half_u and -half_v <= v < half_v:
                     count += 1
                     best, best_s, best_u, best_v = r2, d / extension[0], u, v
-        for group in range(spheres.shape[0]):
-            a0, a1, a2 = z - spheres[group, 0], y - spheres[group, 1], x - spheres[group, 2]
-            if a0 * a0 + a1 * a1 + a2 * a2 > spheres[group, 3] * spheres[group, 3]:
+        for group in range(balls.shape[0]):
+            a0, a1, a2 = z - balls[group, 0], y - balls[group, 1], x - balls[group, 2]
+            if a0 * a0 + a1 * a1 + a2 * a2 > balls[group, 3]:
                 continue
             first = group * GROUP
             last = min(first + GROUP, n_segments)

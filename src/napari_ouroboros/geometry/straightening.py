@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry.curve import Curve
 from napari_ouroboros.geometry.frames import Frames, make_frames
+from napari_ouroboros.geometry.segments import Segments, bound_segments
 from napari_ouroboros.geometry.trace import Trace
 from napari_ouroboros.geometry.vectors import norm
 
@@ -191,18 +192,9 @@ class Straightening:
         return np.full(2, self.spacing_nm)
 
     @cached_property
-    def spheres(self) -> Float:
-        """(groups, 4) centre and radius around groups of segments and all their samples."""
-        from napari_ouroboros.geometry.kernels import GROUP
-
-        n = len(self.planes) - 1
-        out = np.empty((-(-n // GROUP), 4))
-        for g in range(len(out)):
-            c = self.planes[g * GROUP : min((g + 1) * GROUP, n) + 1, :3]
-            centre = 0.5 * (c.min(0) + c.max(0))
-            out[g, :3] = centre
-            out[g, 3] = norm(c - centre).max() + self.reach_nm * (1 + 1e-9) + 1e-9
-        return out
+    def segments(self) -> Segments:
+        """Bounds that let the kernels pass by what is far from a point."""
+        return bound_segments(self.planes, self.reach_nm)
 
     def to_volume(self, svu: ArrayLike) -> Float:
         """Straightened index (..., 3) = (slice, row, column) -> position zyx in nm.
@@ -236,8 +228,8 @@ class Straightening:
         out = np.empty_like(points)
         contested = np.zeros(len(points), bool)
         kernels.locate(
-            points, self.planes, self.spheres, self.frames.closed, self.extension, self.pitch_nm,
-            self.height, self.width, out, contested,
+            points, self.planes, self.segments.balls, self.frames.closed, self.extension,
+            self.pitch_nm, self.height, self.width, out, contested,
         )  # fmt: skip
         return out.reshape(np.shape(zyx_nm)), contested.reshape(np.shape(zyx_nm)[:-1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Cancelled, UserError
 from napari_ouroboros.geometry import Grid, Straightening
+from napari_ouroboros.geometry.segments import GROUP
 from napari_ouroboros.geometry.touched import runs
 from napari_ouroboros.operations.plan import Cancel
 
@@ -129,6 +131,7 @@ class Gatherer:
 
     def __init__(self, straightening: Straightening, grid: Grid, labels: LabelGrid) -> None:
         self.straightening, self.grid, self.labels = straightening, grid, labels
+        self._local = threading.local()
 
     def block(
         self,
@@ -138,22 +141,42 @@ class Gatherer:
         cancel: Cancel | None = None,
     ) -> Block:
         """Labels of one chunk, clipped at the volume's end."""
-        from napari_ouroboros.geometry.gather_kernel import gather
+        from napari_ouroboros.geometry.gather_kernel import claim, look_up
 
         s = self.straightening
         corner = np.asarray(index) * chunk
-        shape = np.minimum(corner + chunk, self.grid.shape) - corner
-        slices, slot_of = self._slices(segments, cancel)
-        out = np.zeros(shape, slices.dtype)
-        distance = np.full(shape, np.inf)
-        claims = np.zeros(shape, np.uint8)
-        gather(
-            self.grid.to_nm(corner), np.asarray(self.grid.resolution, float), segments, s.planes,
-            s.frames.closed, s.extension, s.pitch_nm, s.height, s.width, slices, slot_of,
-            np.asarray(self.labels.offset, float), np.asarray(self.labels.scale, float),
-            np.asarray(self.labels.shape), out, distance, claims,
+        z, y, x = np.minimum(corner + chunk, self.grid.shape) - corner
+        distance = np.full((z, y, x), np.inf)
+        claims = np.zeros((z, y, x), np.uint8)
+        where = self._scratch(z * y * x).reshape(z, y, x, 3)
+        n = len(s.planes) - 1
+        inner = segments[(segments >= 0) & (segments < n)]
+        bounds = s.segments
+        claim(
+            self.grid.to_nm(corner), np.asarray(self.grid.resolution, float),
+            np.unique(inner // GROUP), bool((segments < 0).any()),
+            bool((segments >= n).any()), s.planes, bounds.bends, bounds.slacks, bounds.balls,
+            s.frames.closed, s.extension, s.pitch_nm, s.height, s.width, where, distance, claims,
         )  # fmt: skip
+        out = np.zeros((z, y, x), self.labels.dtype)
+        if claims.any():
+            slices, slot_of = self._slices(segments, cancel)
+            look_up(
+                where, claims, s.pitch_nm, s.height, s.width, slices, slot_of,
+                np.asarray(self.labels.offset, float), np.asarray(self.labels.scale, float),
+                np.asarray(self.labels.shape), out,
+            )  # fmt: skip
         return Block(out, distance, claims)
+
+    def _scratch(self, voxels: int) -> NDArray[np.float64]:
+        """Room for three numbers a voxel, the same for every block of a thread.
+
+        Only what `claim` wrote is read again, and fresh pages cost as much as the work on them.
+        """
+        room: NDArray[np.float64] | None = getattr(self._local, "room", None)
+        if room is None or room.size < 3 * voxels:
+            room = self._local.room = np.empty(3 * voxels)
+        return room[: 3 * voxels]
 
     def _slices(
         self, segments: NDArray[np.int64], cancel: Cancel | None
