@@ -216,7 +216,7 @@ def _from_state(options: argparse.Namespace) -> tuple[Volume, Straightening, int
     """Volume, map and mip of a Neuroglancer state and the options."""
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.neuroglancer import read_state
-    from napari_ouroboros.operations.straighten_job import best_mip
+    from napari_ouroboros.operations.outside_volume import best_mip
     from napari_ouroboros.volumes import open_volume
 
     state = read_state(options.source)

@@ -92,9 +92,7 @@ def test_number_of_slices(length: float, spacing: float, n: int) -> None:
     frames = straightening.frames
     np.testing.assert_allclose(frames.c[0], [5, 5, 5], atol=1e-9)
     np.testing.assert_allclose(frames.s, s, atol=1e-9)
-    np.testing.assert_allclose(
-        frames.c[:, 0], 5 + spacing * np.arange(n), atol=1.01e-6 * spacing
-    )
+    np.testing.assert_allclose(frames.c[:, 0], 5 + spacing * np.arange(n), atol=1.01e-6 * spacing)
 
 
 @pytest.mark.parametrize("ratio", [20.4, 20.6, 100.0])

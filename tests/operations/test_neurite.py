@@ -134,12 +134,15 @@ def generated(tmp_path_factory) -> Neurite:
             {
                 "dimensions": units,
                 "layers": [
-                    {"type": "segmentation", "name": "cells", "source": "precomputed://file://./cells"},
+                    {
+                        "type": "segmentation", "name": "cells",
+                        "source": "precomputed://file://./cells",
+                    },
                     {
                         "type": "annotation", "name": "trace", "source": "local://annotations",
                         "annotations": [
-                            {"type": "point", "id": f"{i}", "point": (p / resolution)[::-1].tolist()}
-                            for i, p in enumerate(points_nm)
+                            {"type": "point", "id": f"{i}", "point": point[::-1].tolist()}
+                            for i, point in enumerate(points_nm / resolution)
                         ],
                     },
                 ],

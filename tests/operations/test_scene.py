@@ -141,9 +141,7 @@ def test_nearest_slices_are_the_reference_samplers(
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "linear"])
-@pytest.mark.parametrize(
-    "shape", [(10, 90, 90), (90, 10, 90), (90, 90, 10), (20, 20, 20)], ids=str
-)
+@pytest.mark.parametrize("shape", [(10, 90, 90), (90, 10, 90), (90, 90, 10), (20, 20, 20)], ids=str)
 def test_a_level_may_be_smaller_than_its_chunks(
     shape: Triple, interpolation: str, tmp_path: Path
 ) -> None:
@@ -181,6 +179,7 @@ def test_a_straight_trace_crops_voxel_for_voxel(
     ends = (np.stack([middle + half - along, middle + half + along]) + offset + 0.5) * 8
     s = Straightening(Trace(ends), width, height, 8, 8)
     found = straighten(open_volume(url), s).compute()
+
     def rows(centre: int) -> slice:
         first = (height - 1) // 2 if sign > 0 else height // 2
         return slice(centre - first, centre - first + height)

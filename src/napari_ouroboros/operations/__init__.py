@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from napari_ouroboros.operations.backproject_job import BackprojectReport, backproject
+from napari_ouroboros.operations.outside_volume import outside
 from napari_ouroboros.operations.round_trip import CheckReport, check
-from napari_ouroboros.operations.straighten_job import (
-    StraightenReport,
-    outside,
-    straighten,
-    straighten_to,
-)
+from napari_ouroboros.operations.straighten_job import StraightenReport, straighten_to
+from napari_ouroboros.operations.straighten_lazy import straighten
 
 __all__ = [
     "BackprojectReport",

@@ -53,6 +53,17 @@ class Box(NamedTuple):
         return Box(*first), Box(*second)
 
 
+# Samples of one box of the lazy array and of one slab of a stream: some milliseconds of work.
+_BOX_SAMPLES = 4_000_000
+
+
+def slabs(shape: tuple[int, int, int], channels: int = 1) -> list[Box]:
+    """Cut a straightened volume into slabs of whole slices, some million samples each."""
+    n, rows, columns = shape
+    step = max(1, _BOX_SAMPLES // (rows * columns * channels))
+    return [Box((k, min(k + step, n)), (0, rows), (0, columns)) for k in range(0, n, step)]
+
+
 class _Affine(NamedTuple):
     """Array index zyx of a box's samples: start + row * drow + column * dcolumn, each (n, 3)."""
 
@@ -268,7 +279,9 @@ class SliceSampler:
     ) -> None:  # fmt: skip
         from napari_ouroboros.geometry import sample_kernel
 
-        chunk, size = np.asarray(self.level.chunk), np.asarray(self.level.shape)
+        size = np.asarray(self.level.shape)
+        # As large as the pool's slots: no larger than the level itself.
+        chunk = np.minimum(self.level.chunk, size)
         if self.interpolation == "nearest":
             # Copied bit for bit, so one kernel per width serves signed, unsigned and float.
             bits = np.dtype(f"u{self.dtype.itemsize}")

@@ -1,11 +1,9 @@
-"""Straighten: slices perpendicular to a trace, lazily as an array or streamed into a file."""
+"""Straighten into a file: slices perpendicular to a trace, streamed as write units."""
 
 from __future__ import annotations
 
 import os
 import time
-import warnings
-import weakref
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import Notice, UserError
+from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.geometry.recipe import save as save_recipe
 from napari_ouroboros.operations.outputs import (
@@ -27,27 +25,21 @@ from napari_ouroboros.operations.outputs import (
     recipe_path,
     source_record,
 )
+from napari_ouroboros.operations.outside_volume import check_reach
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
 from napari_ouroboros.operations.sampler import (
     DEFAULT_MEMORY,
     Box,
     Missing,
     SliceSampler,
-    affine,
     choose_interpolation,
+    slabs,
 )
 
 if TYPE_CHECKING:
-    import dask.array
-
     from napari_ouroboros.volumes import Volume
     from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter
     from napari_ouroboros.volumes.staging import StagedFile
-
-# Samples of one box of the lazy array and of one slab of a stream: some milliseconds of work.
-_BOX_SAMPLES = 4_000_000
-# Decoded chunks kept for a lazy array while somebody looks at it.
-_LAZY_MEMORY = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -80,93 +72,6 @@ class StraightenReport:
     chunks_fetched: int
     chunks_missing: int
     seconds: float
-
-
-def straighten(
-    volume: Volume,
-    straightening: Straightening,
-    mip: int = 0,
-    interpolation: str | None = None,
-    *,
-    fill: float | None = None,
-    missing: Missing | None = None,
-) -> dask.array.Array:
-    """Return the straightened volume as a lazy array.
-
-    Parameters
-    ----------
-    volume : Volume
-        From `open_volume`.
-    straightening : Straightening
-        Lengths left open become the finest resolution of the level.
-    mip : int
-        Level of the volume to read.
-    interpolation : {"nearest", "linear"}, optional
-        Default nearest for segmentations and uint64, else linear.
-    fill : number, optional
-        Value outside the volume; default 0, NaN for floats.
-    missing : {"fill", "error"}, optional
-        Chunks that the store does not have.
-
-    Returns
-    -------
-    dask array (slices, rows, columns) or (slices, rows, columns, channels)
-        Of the volume's dtype: rounded half up and kept within its range.
-
-    Raises
-    ------
-    UserError
-        A mip that is not there; linear interpolation of labels; a trace outside the volume.
-    SourceError
-        On computing: the source does not deliver, or a chunk cannot be decoded.
-    """
-    import dask.array as da
-    from dask.base import tokenize
-
-    method = choose_interpolation(volume, interpolation)
-    level = volume.mip(mip)
-    map_ = straightening.resolved(level.resolution)
-    _check_reach(volume, map_, mip)
-    sampler = SliceSampler(volume, map_, mip, method, fill, missing, _LAZY_MEMORY)
-    boxes = slabs(map_.shape, volume.channels)
-    name = "straighten-" + tokenize(
-        volume.url, mip, map_.recipe_hash, map_.shape, method, str(fill), missing
-    )
-    squeeze = volume.channels == 1
-    tail = () if squeeze else (0,)
-
-    def block(box: Box) -> NDArray[Any]:
-        out = sampler.read(box)
-        return out[..., 0] if squeeze else out
-
-    graph = {(name, i, 0, 0, *tail): (block, box) for i, box in enumerate(boxes)}
-    chunks: tuple[tuple[int, ...], ...] = (
-        tuple(box.shape[0] for box in boxes), (map_.height,), (map_.width,),
-    )  # fmt: skip
-    if not squeeze:
-        chunks = (*chunks, (volume.channels,))
-    array = da.Array(graph, name, chunks, dtype=volume.dtype)
-    # The fetching threads end with the last array that can ask for a slice.
-    weakref.finalize(block, sampler.close)
-    return array
-
-
-def outside(volume: Volume, straightening: Straightening, mip: int = 0) -> NDArray[np.int64]:
-    """Count the samples of every slice that lie beyond the volume, from geometry alone.
-
-    Returns
-    -------
-    array (slices,) of int64
-    """
-    from napari_ouroboros.geometry.sample_kernel import count_outside
-
-    level = volume.mip(mip)
-    map_ = straightening.resolved(level.resolution)
-    n, rows, columns = map_.shape
-    out = np.empty(n, np.int64)
-    grid = affine(map_, level, Box((0, n), (0, rows), (0, columns)))
-    count_outside(*grid, rows, columns, np.asarray(level.shape), out)
-    return out
 
 
 def straighten_to(
@@ -261,7 +166,7 @@ class StraightenJob:
         self.slices = _slice_range(slices, self.map.shape[0])
         self.is_segmentation = "segmentation" in (volume.kind, kind)
         self.overwrite, self.command = overwrite, command
-        self.outside = _check_reach(volume, self.map, mip)
+        self.outside = check_reach(volume, self.map, mip)
         check_recipe_free(self.path, overwrite)
         self.threads = threads or default_threads()
         self._progress: Progress | None = None
@@ -424,13 +329,6 @@ class StraightenJob:
         )
 
 
-def slabs(shape: tuple[int, int, int], channels: int = 1) -> list[Box]:
-    """Cut a straightened volume into slabs of whole slices, some million samples each."""
-    n, rows, columns = shape
-    step = max(1, _BOX_SAMPLES // (rows * columns * channels))
-    return [Box((k, min(k + step, n)), (0, rows), (0, columns)) for k in range(0, n, step)]
-
-
 def _aligned(shape: tuple[int, int, int], chunk: tuple[int, int, int], item: int) -> list[Box]:
     """Boxes of whole chunks, at most about 64 MB each, in order along the trace."""
     n, rows, columns = shape
@@ -464,51 +362,3 @@ def _slice_range(slices: tuple[int, int] | None, n: int) -> tuple[int, int]:
     if not 0 <= first < last <= n:
         raise UserError(f"slices {first}:{last} are not within 0:{n}, the slices that there are")
     return int(first), int(last)
-
-
-def _check_reach(volume: Volume, map_: Straightening, mip: int) -> NDArray[np.int64]:
-    """Error for a trace wholly outside, notices for one partly outside or a finer mip at hand."""
-    level = volume.mip(mip)
-    count = outside(volume, map_, mip)
-    total = map_.height * map_.width * len(count)
-    if count.sum() == total:
-        low, high = (np.round(b).astype(np.int64).tolist() for b in level.bounds_nm)
-        points = map_.trace.points_nm
-        raise UserError(
-            "the trace lies wholly outside the volume: its points span "
-            f"{points.min(0).round().astype(np.int64).tolist()} to "
-            f"{points.max(0).round().astype(np.int64).tolist()} nm (zyx), the volume {low} to "
-            f"{high}; are the units of the points right?"
-        )
-    if count.any():
-        share = 100 * count.sum() / total
-        warnings.warn(
-            f"{share:.2g} % of the samples, in {np.count_nonzero(count)} of {len(count)} slices, "
-            "lie outside the volume and get the fill value",
-            Notice,
-            stacklevel=3,
-        )
-    if map_.pitch_nm > 2 * min(level.resolution):
-        better = best_mip(volume, map_.pitch_nm)
-        advice = (
-            f"mip {better} fits better (--mip auto takes it)"
-            if better > mip
-            else "there is no coarser mip; smaller pixels would not skip any"
-        )
-        warnings.warn(
-            f"pixels of {map_.pitch_nm:g} nm skip voxels of mip {mip} "
-            f"({min(level.resolution):g} nm): {advice}",
-            Notice,
-            stacklevel=3,
-        )
-    return count
-
-
-def best_mip(volume: Volume, pitch_nm: float) -> int:
-    """The coarsest mip whose voxels are not coarser than a pixel."""
-    fitting = [
-        mip
-        for mip, level in enumerate(volume.levels)
-        if min(level.resolution) <= pitch_nm * (1 + 1e-9)
-    ]
-    return max(fitting, default=0)

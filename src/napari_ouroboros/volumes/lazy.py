@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dask.array
 import numpy as np
 from dask.tokenize import tokenize
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes.volume import Missing, Volume
 
 
 def lazy_array(volume: Volume, mip: int, missing: Missing, fill: float) -> dask.array.Array:
-    """Return level `mip` of `volume` as a dask array (z, y, x[, channel]); one chunk, one task."""
-    level = volume.mip(mip)
-    chunks: tuple[tuple[int, ...], ...] = tuple(
-        tuple(min(c, n - start) for start in range(0, n, c))
-        for n, c in zip(level.shape, level.chunk, strict=True)
+    """Return level `mip` of `volume` as a dask array (z, y, x[, channel]); one chunk, one task.
+
+    Costs the same for any number of chunks: tasks come into being when they are computed.
+    """
+    source = _Level(volume, mip, missing, fill)
+    return dask.array.from_array(
+        source,
+        chunks=source.chunks,
+        name=f"volume-{tokenize(volume.source_info(), mip, missing, fill)}",
+        asarray=False,
+        # dask merges its own getters with slices, so that one chunk would be read for each slice.
+        getitem=_chunk,
+        meta=np.empty((0,) * source.ndim, source.dtype),
     )
-    if volume.channels > 1:
-        chunks += ((volume.channels,),)
-    token = tokenize(volume.source_info(), mip, missing, fill)
-    name = f"volume-{token}"
-    shared = f"open-{name}"  # one key for the volume, so that the graph holds it once
-    tail = () if volume.channels == 1 else (0,)
-    graph: dict[object, object] = {shared: volume}
-    for index in product(*(range(n) for n in level.chunk_grid)):
-        graph[(name, *index, *tail)] = (_read, shared, mip, index, missing, fill)
-    meta = np.empty((0,) * len(chunks), volume.dtype)
-    return dask.array.Array(graph, name, chunks, meta=meta)
 
 
-def _read(
-    volume: Volume, mip: int, index: tuple[int, int, int], missing: Missing, fill: float
-) -> np.ndarray:
-    return volume.read_chunk_filled(mip, index, missing, fill)
+class _Level:
+    """One level with the attributes that dask asks of an array."""
+
+    def __init__(self, volume: Volume, mip: int, missing: Missing, fill: float) -> None:
+        level = volume.mip(mip)
+        several = volume.channels > 1
+        self.volume, self.mip, self.missing, self.fill = volume, mip, missing, fill
+        self.shape = (*level.shape, volume.channels) if several else level.shape
+        self.chunks = (*level.chunk, volume.channels) if several else level.chunk
+        self.chunk = level.chunk
+        self.dtype = volume.dtype
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, block: tuple[slice, ...]) -> NDArray[Any]:
+        return _chunk(self, block)
+
+
+def _chunk(level: _Level, block: tuple[slice, ...], *_: object, **__: object) -> NDArray[Any]:
+    """Read the chunk that begins where `block`, a whole block of the array, begins."""
+    z, y, x = (int(part.start) // size for part, size in zip(block[:3], level.chunk, strict=True))
+    return level.volume.read_chunk_filled(level.mip, (z, y, x), level.missing, level.fill)

@@ -1,0 +1,95 @@
+"""The straightened volume as a lazy array: slices are fetched and sampled when they are asked for."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from napari_ouroboros.geometry import Straightening
+from napari_ouroboros.operations.outside_volume import check_reach
+from napari_ouroboros.operations.sampler import (
+    Box,
+    Missing,
+    SliceSampler,
+    choose_interpolation,
+    slabs,
+)
+
+if TYPE_CHECKING:
+    import dask.array
+
+    from napari_ouroboros.volumes import Volume
+
+# Decoded chunks kept for a lazy array while somebody looks at it.
+_LAZY_MEMORY = 256 * 1024 * 1024
+
+
+def straighten(
+    volume: Volume,
+    straightening: Straightening,
+    mip: int = 0,
+    interpolation: str | None = None,
+    *,
+    fill: float | None = None,
+    missing: Missing | None = None,
+) -> dask.array.Array:
+    """Return the straightened volume as a lazy array.
+
+    Parameters
+    ----------
+    volume : Volume
+        From `open_volume`.
+    straightening : Straightening
+        Lengths left open become the finest resolution of the level.
+    mip : int
+        Level of the volume to read.
+    interpolation : {"nearest", "linear"}, optional
+        Default nearest for segmentations and uint64, else linear.
+    fill : number, optional
+        Value outside the volume; default 0, NaN for floats.
+    missing : {"fill", "error"}, optional
+        Chunks that the store does not have.
+
+    Returns
+    -------
+    dask array (slices, rows, columns) or (slices, rows, columns, channels)
+        Of the volume's dtype: rounded half up and kept within its range.
+
+    Raises
+    ------
+    UserError
+        A mip that is not there; linear interpolation of labels; a trace outside the volume.
+    SourceError
+        On computing: the source does not deliver, or a chunk cannot be decoded.
+    """
+    import dask.array as da
+    from dask.base import tokenize
+
+    method = choose_interpolation(volume, interpolation)
+    level = volume.mip(mip)
+    map_ = straightening.resolved(level.resolution)
+    check_reach(volume, map_, mip)
+    sampler = SliceSampler(volume, map_, mip, method, fill, missing, _LAZY_MEMORY)
+    boxes = slabs(map_.shape, volume.channels)
+    name = "straighten-" + tokenize(
+        volume.url, mip, map_.recipe_hash, map_.planes, map_.shape, method, str(fill), missing
+    )
+    squeeze = volume.channels == 1
+    tail = () if squeeze else (0,)
+
+    def block(box: Box) -> NDArray[Any]:
+        out = sampler.read(box)
+        return out[..., 0] if squeeze else out
+
+    graph = {(name, i, 0, 0, *tail): (block, box) for i, box in enumerate(boxes)}
+    chunks: tuple[tuple[int, ...], ...] = (
+        tuple(box.shape[0] for box in boxes), (map_.height,), (map_.width,),
+    )  # fmt: skip
+    if not squeeze:
+        chunks = (*chunks, (volume.channels,))
+    array = da.Array(graph, name, chunks, dtype=volume.dtype)
+    # The fetching threads end with the last array that can ask for a slice.
+    weakref.finalize(block, sampler.close)
+    return array
