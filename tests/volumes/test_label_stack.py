@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_server import LocalServer
 from numpy.typing import NDArray
+from small_disk import anybodys_folder, as_nobody
 
 from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.volumes.label_stack import LabelStack, open_labels
@@ -487,6 +488,30 @@ def test_what_is_not_there_or_of_another_kind(tmp_path: Path) -> None:
         open_labels(tmp_path / "a.tif")
     with pytest.raises(UserError, match="is a folder without an info file"):
         open_labels(tmp_path)
+
+
+def test_file_that_may_not_be_read() -> None:
+    imports = """
+        from napari_ouroboros.errors import SourceError
+        from napari_ouroboros.volumes.label_stack import open_labels
+        """
+    code = """
+        for path in sys.argv[1:]:
+            try:
+                open_labels(path)
+            except SourceError as error:
+                print(error)
+        """
+    with anybodys_folder() as folder:
+        (folder / "secret").mkdir(mode=0o700)
+        for path in (folder / "a.tif", folder / "secret" / "b.tif"):
+            tifffile.imwrite(path, labels())
+            path.chmod(0o600)
+        lines = as_nobody(imports, code, folder / "a.tif", folder / "secret" / "b.tif").splitlines()
+    assert lines == [
+        f"cannot read {folder}/a.tif: Permission denied",
+        f"cannot read {folder}/secret/b.tif: Permission denied",
+    ]
 
 
 # laziness, memory, threads -------------------------------------------------------------------

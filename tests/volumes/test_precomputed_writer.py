@@ -150,6 +150,14 @@ def test_channels_are_the_last_axis(tmp_path: Path, sharded: bool) -> None:
     np.testing.assert_array_equal(by_tensorstore(tmp_path / "out"), image)
 
 
+@pytest.mark.parametrize("sharded", [False, True])
+def test_png_is_lossless(tmp_path: Path, sharded: bool) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (20, 70, 30), np.uint8)
+    write_all(tmp_path / "out", image, kind="image", encoding="png", sharded=sharded)
+    assert scale_of(tmp_path / "out")["encoding"] == "png"
+    np.testing.assert_array_equal(by_tensorstore(tmp_path / "out")[..., 0], image)
+
+
 def test_arrays_in_any_memory_order(tmp_path: Path) -> None:
     labels = random_labels((40, 50, 60))
     write_all(tmp_path / "out", np.asfortranarray(labels))

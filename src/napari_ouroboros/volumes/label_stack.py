@@ -243,18 +243,20 @@ def _open_path(path: str) -> Source:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path) or "|" in path:
         return _PrecomputedSource(path)
     file = Path(path).expanduser()
-    if file.is_dir():
-        if (file / "info").is_file():
-            return _PrecomputedSource(str(file))
-        raise UserError(
-            f"{path} is a folder without an info file; labels can be a precomputed volume, "
-            "a TIFF or an .npy file"
-        )
-    if not file.exists():
-        raise UserError(f"there is no file {path}")
     try:
+        if file.is_dir():
+            if (file / "info").is_file():
+                return _PrecomputedSource(str(file))
+            raise UserError(
+                f"{path} is a folder without an info file; labels can be a precomputed volume, "
+                "a TIFF or an .npy file"
+            )
         with open(file, "rb") as stream:
             start = stream.read(6)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except SourceError:
+        raise
     except OSError as error:
         raise SourceError(f"cannot read {path}: {one_line(error.strerror or error)}") from error
     if start == b"\x93NUMPY":
