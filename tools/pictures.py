@@ -1,10 +1,11 @@
 """Make the pictures of the docs again: ``python tools/display.py -- python tools/pictures.py``.
 
-Every picture is a screenshot of the running program, so that none shows what it does not do.
+Every picture is what the running program shows or writes, so that none shows what it does not do.
 """
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -24,6 +25,21 @@ def sample() -> None:
     viewer.close()
 
 
+def demo() -> None:
+    """The pictures that the demo leaves, in 256 colours."""
+    from PIL import Image
+
+    from napari_ouroboros.operations.demo import run_demo
+
+    with tempfile.TemporaryDirectory() as folder:
+        run_demo(Path(folder) / "demo", headless=True)
+        for name in ("slices", "along", "home_z"):
+            with Image.open(Path(folder) / "demo" / "pictures" / f"{name}.png") as picture:
+                small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+                small.save(IMAGES / f"demo_{name}.png", optimize=True)
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(parents=True, exist_ok=True)
     sample()
+    demo()

@@ -1,4 +1,4 @@
-"""The straightened volume as a lazy array: slices are fetched and sampled when they are asked for."""
+"""The straightened volume as a lazy array: slices are fetched and sampled when asked for."""
 
 from __future__ import annotations
 
