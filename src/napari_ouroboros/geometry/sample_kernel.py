@@ -1,8 +1,10 @@
 """Sampling slices straight from a table of decoded chunks (numba, serial, no GIL).
 
 A slice is an affine grid: array index = start + row * drow + column * dcolumn, so no grid of
-coordinates is ever made. Chunks lie in equal slots (slot, channel, z, y, x); `table` says in
-which slot each chunk of a box of the chunk grid is, -1 being a chunk that the store does not have.
+coordinates is ever made. Rows and columns are counted from the slice's own first ones whatever
+part of it is sampled: a sample is the same to the last bit however the work is cut. Chunks lie in
+equal slots (slot, channel, z, y, x); `table` says in which slot each chunk of a box of the chunk
+grid is, -1 being a chunk that the store does not have.
 
 Along a row the samples that read from one chunk alone form a run, which is found by a division
 and sampled without looking anything up; samples between chunks go one by one.
@@ -25,14 +27,17 @@ def _steps_within(f, step, low, high):
 
 
 @njit(cache=True, nogil=True)
-def _run(bz, by, bx, dz, dy, dx, column, columns, z0, y0, x0, z1, y1, x1):
-    """Samples from `column` on that stay in the box [z0, z1) x [y0, y1) x [x0, x1); at least 1."""
+def _run(bz, by, bx, dz, dy, dx, column, end, z0, y0, x0, z1, y1, x1):
+    """Samples from `column` on that stay in the box [z0, z1) x [y0, y1) x [x0, x1); at least 1.
+
+    `end`: the last column that is asked for + 1.
+    """
     n = min(
         _steps_within(bz + column * dz, dz, z0, z1),
         _steps_within(by + column * dy, dy, y0, y1),
         _steps_within(bx + column * dx, dx, x0, x1),
     )
-    last = columns - 1 if n >= columns - column else column + int(n)
+    last = end - 1 if n >= end - column else column + int(n)
     # The division may be off by one sample; positions are monotonic, so the last one decides.
     while last > column:
         z, y, x = bz + last * dz, by + last * dy, bx + last * dx
@@ -43,23 +48,24 @@ def _run(bz, by, bx, dz, dy, dx, column, columns, z0, y0, x0, z1, y1, x1):
 
 
 @njit(cache=True, nogil=True)
-def mark(start, drow, dcolumn, rows, columns, size, chunk, taps, box_low, marked):
+def mark(start, drow, dcolumn, row0, row1, column0, column1, size, chunk, taps, box_low, marked):
     """Mark the chunks that samples of slices read: exactly these, not their bounding box.
 
-    start, drow, dcolumn : (n, 3) affine array indices zyx of each slice. taps: 0 for nearest,
-    1 for linear (floor and floor + 1). marked: bool over the box of the chunk grid at box_low.
+    start, drow, dcolumn : (n, 3) affine array indices zyx of each slice, of which rows row0 to
+    row1 and columns column0 to column1 are wanted. taps: 0 for nearest, 1 for linear (floor and
+    floor + 1). marked: bool over the box of the chunk grid at box_low.
     """
     cz, cy, cx = chunk[0], chunk[1], chunk[2]
     end_z, end_y, end_x = size[0] - 1, size[1] - 1, size[2] - 1
     shift = 0.5 if taps == 0 else 0.0
     for k in range(start.shape[0]):
         dz, dy, dx = dcolumn[k, 0], dcolumn[k, 1], dcolumn[k, 2]
-        for row in range(rows):
+        for row in range(row0, row1):
             bz = start[k, 0] + row * drow[k, 0] + shift
             by = start[k, 1] + row * drow[k, 1] + shift
             bx = start[k, 2] + row * drow[k, 2] + shift
-            column = 0
-            while column < columns:
+            column = column0
+            while column < column1:
                 z, y, x = bz + column * dz, by + column * dy, bx + column * dx
                 low = shift - 0.5
                 if not (
@@ -77,7 +83,7 @@ def mark(start, drow, dcolumn, rows, columns, size, chunk, taps, box_low, marked
                     marked[a - box_low[0], b - box_low[1], c - box_low[2]] = True
                     # The last chunk ends with the array: beyond its last voxel nothing new is read.
                     column += _run(
-                        bz, by, bx, dz, dy, dx, column, columns, a * cz, b * cy, c * cx,
+                        bz, by, bx, dz, dy, dx, column, column1, a * cz, b * cy, c * cx,
                         (a + 1) * cz - taps if (a + 1) * cz <= end_z else size[0],
                         (b + 1) * cy - taps if (b + 1) * cy <= end_y else size[1],
                         (c + 1) * cx - taps if (c + 1) * cx <= end_x else size[2],
@@ -110,40 +116,41 @@ def count_outside(start, drow, dcolumn, rows, columns, size, out):
 
 
 @njit(cache=True, nogil=True)
-def nearest(slots, table, box_low, chunk, size, start, drow, dcolumn, fill, out):
+def nearest(slots, table, box_low, chunk, size, start, drow, dcolumn, row0, column0, fill, out):
     """The nearest voxel of every sample, copied; out (slices, rows, columns, channels)."""
     n, rows, columns, channels = out.shape
+    column1 = column0 + columns
     cz, cy, cx = chunk[0], chunk[1], chunk[2]
     flat = slots.reshape(-1)
     page = cz * cy * cx
     for k in range(n):
         dz, dy, dx = dcolumn[k, 0], dcolumn[k, 1], dcolumn[k, 2]
-        for row in range(rows):
+        for row in range(row0, row0 + rows):
             bz = start[k, 0] + row * drow[k, 0] + 0.5
             by = start[k, 1] + row * drow[k, 1] + 0.5
             bx = start[k, 2] + row * drow[k, 2] + 0.5
-            column = 0
-            while column < columns:
+            column = column0
+            while column < column1:
                 z, y, x = bz + column * dz, by + column * dy, bx + column * dx
                 if not (0.0 <= z < size[0] and 0.0 <= y < size[1] and 0.0 <= x < size[2]):
                     for channel in range(channels):
-                        out[k, row, column, channel] = fill
+                        out[k, row - row0, column - column0, channel] = fill
                     column += 1
                     continue
                 a, b, c = int(z) // cz, int(y) // cy, int(x) // cx
                 z0, y0, x0 = a * cz, b * cy, c * cx
                 run = _run(
-                    bz, by, bx, dz, dy, dx, column, columns, z0, y0, x0,
+                    bz, by, bx, dz, dy, dx, column, column1, z0, y0, x0,
                     min(z0 + cz, size[0]), min(y0 + cy, size[1]), min(x0 + cx, size[2]),
                 )  # fmt: skip
                 slot = table[a - box_low[0], b - box_low[1], c - box_low[2]]
                 for channel in range(channels):
                     if slot < 0:
-                        for i in range(column, column + run):
-                            out[k, row, i, channel] = fill
+                        for i in range(column - column0, column - column0 + run):
+                            out[k, row - row0, i, channel] = fill
                         continue
                     base = (slot * channels + channel) * page
-                    line = out[k, row, column : column + run, channel]
+                    line = out[k, row - row0, column - column0 : column - column0 + run, channel]
                     for i in range(run):
                         step = column + i
                         iz = int(bz + step * dz - z0)
@@ -154,13 +161,14 @@ def nearest(slots, table, box_low, chunk, size, start, drow, dcolumn, fill, out)
 
 
 @njit(cache=True, nogil=True)
-def linear(slots, table, box_low, chunk, size, start, drow, dcolumn, fill, whole, lowest, highest,
-           out):  # fmt: skip
+def linear(slots, table, box_low, chunk, size, start, drow, dcolumn, row0, column0, fill, whole,
+           lowest, highest, out):  # fmt: skip
     """Trilinear samples in float64; whole numbers are rounded half up and kept in the dtype.
 
     whole: the dtype is an integer; lowest, highest: its range as float64.
     """
     n, rows, columns, channels = out.shape
+    column1 = column0 + columns
     cz, cy, cx = chunk[0], chunk[1], chunk[2]
     flat = slots.reshape(-1)
     page = cz * cy * cx
@@ -168,12 +176,12 @@ def linear(slots, table, box_low, chunk, size, start, drow, dcolumn, fill, whole
     nx, plane, one = np.uint64(cx), np.uint64(cy * cx), np.uint64(1)
     for k in range(n):
         dz, dy, dx = dcolumn[k, 0], dcolumn[k, 1], dcolumn[k, 2]
-        for row in range(rows):
+        for row in range(row0, row0 + rows):
             bz = start[k, 0] + row * drow[k, 0]
             by = start[k, 1] + row * drow[k, 1]
             bx = start[k, 2] + row * drow[k, 2]
-            column = 0
-            while column < columns:
+            column = column0
+            while column < column1:
                 z, y, x = bz + column * dz, by + column * dy, bx + column * dx
                 if not (
                     -0.5 <= z < size[0] - 0.5
@@ -181,7 +189,7 @@ def linear(slots, table, box_low, chunk, size, start, drow, dcolumn, fill, whole
                     and -0.5 <= x < size[2] - 0.5
                 ):
                     for channel in range(channels):
-                        out[k, row, column, channel] = fill
+                        out[k, row - row0, column - column0, channel] = fill
                     column += 1
                     continue
                 # All eight neighbours in one chunk that is there?
@@ -196,13 +204,13 @@ def linear(slots, table, box_low, chunk, size, start, drow, dcolumn, fill, whole
                         slot = table[a - box_low[0], b - box_low[1], c - box_low[2]]
                 if slot < 0:
                     _between(flat, channels, table, box_low, chunk, size, z, y, x, fill, whole,
-                             lowest, highest, out[k, row, column])  # fmt: skip
+                             lowest, highest, out[k, row - row0, column - column0])  # fmt: skip
                     column += 1
                     continue
-                run = _run(bz, by, bx, dz, dy, dx, column, columns, z0, y0, x0, z1, y1, x1)
+                run = _run(bz, by, bx, dz, dy, dx, column, column1, z0, y0, x0, z1, y1, x1)
                 for channel in range(channels):
                     base = (slot * channels + channel) * page
-                    line = out[k, row, column : column + run, channel]
+                    line = out[k, row - row0, column - column0 : column - column0 + run, channel]
                     for i in range(run):
                         step = column + i
                         lz = bz + step * dz - z0

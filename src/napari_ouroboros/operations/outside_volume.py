@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Notice, UserError
 from napari_ouroboros.geometry import Straightening
-from napari_ouroboros.operations.sampler import Box, affine
+from napari_ouroboros.operations.sampler import affine
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
@@ -29,7 +29,7 @@ def outside(volume: Volume, straightening: Straightening, mip: int = 0) -> NDArr
     map_ = straightening.resolved(level.resolution)
     n, rows, columns = map_.shape
     out = np.empty(n, np.int64)
-    grid = affine(map_, level, Box((0, n), (0, rows), (0, columns)))
+    grid = affine(map_, level, (0, n))
     count_outside(*grid, rows, columns, np.asarray(level.shape), out)
     return out
 

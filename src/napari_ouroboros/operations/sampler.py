@@ -65,22 +65,21 @@ def slabs(shape: tuple[int, int, int], channels: int = 1) -> list[Box]:
 
 
 class _Affine(NamedTuple):
-    """Array index zyx of a box's samples: start + row * drow + column * dcolumn, each (n, 3)."""
+    """Array index zyx of slices' samples: start + row * drow + column * dcolumn, each (n, 3)."""
 
     start: NDArray[np.float64]
     drow: NDArray[np.float64]
     dcolumn: NDArray[np.float64]
 
 
-def affine(straightening: Straightening, level: Level, box: Box) -> _Affine:
-    """Return where the samples of a box lie in a level, as one affine grid per slice."""
-    k0, k1 = box.slices
+def affine(straightening: Straightening, level: Level, slices: tuple[int, int]) -> _Affine:
+    """Return where the samples of slices lie in a level, as one affine grid per slice."""
+    k0, k1 = slices
     frames, pitch = straightening.frames, straightening.pitch_nm
     resolution = np.asarray(level.resolution, float)
     drow = frames.B[k0:k1] * pitch / resolution
     dcolumn = frames.N[k0:k1] * pitch / resolution
-    v = box.rows[0] - 0.5 * (straightening.height - 1)
-    u = box.columns[0] - 0.5 * (straightening.width - 1)
+    v, u = -0.5 * (straightening.height - 1), -0.5 * (straightening.width - 1)
     start = level.to_index(frames.c[k0:k1]) + v * drow + u * dcolumn
     return _Affine(*(np.ascontiguousarray(a) for a in (start, drow, dcolumn)))
 
@@ -155,26 +154,25 @@ class SliceSampler:
         """Indices (n, 3) zyx of the chunks that the samples of a box read: exactly these."""
         from napari_ouroboros.geometry.sample_kernel import mark
 
-        grid = affine(self.straightening, self.level, box)
+        grid = affine(self.straightening, self.level, box.slices)
         low, high = self._chunk_range(grid, box)
         marked = np.zeros(np.maximum(high - low + 1, 0), bool)
         if not marked.size:
             return np.empty((0, 3), np.int64)
-        _, rows, columns = box.shape
         mark(
-            *grid, rows, columns, np.asarray(self.level.shape), np.asarray(self.level.chunk),
-            0 if self.interpolation == "nearest" else 1, low, marked,
+            *grid, *box.rows, *box.columns, np.asarray(self.level.shape),
+            np.asarray(self.level.chunk), 0 if self.interpolation == "nearest" else 1, low, marked,
         )  # fmt: skip
         return np.argwhere(marked) + low
 
     def _chunk_range(self, grid: _Affine, box: Box) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First and last chunk of the bounding box of all samples."""
-        _, rows, columns = box.shape
+        (row0, row1), (column0, column1) = box.rows, box.columns
         corners = np.stack(
             [
                 grid.start + r * grid.drow + c * grid.dcolumn
-                for r in (0, rows - 1)
-                for c in (0, columns - 1)
+                for r in (row0, row1 - 1)
+                for c in (column0, column1 - 1)
             ]
         ).reshape(-1, 3)
         limit = np.asarray(self.level.shape) - 1
@@ -260,13 +258,14 @@ class SliceSampler:
         low = ids.min(0)
         table = np.full(ids.max(0) - low + 1, -1, np.int32)
         table[tuple((ids - low).T)] = slots
-        grid = affine(self.straightening, self.level, part)
+        grid = affine(self.straightening, self.level, part.slices)
+        corner = part.rows[0], part.columns[0]
         n = len(view)
         step = -(-n // self.threads)
         jobs = [
             executor.submit(
                 self._kernel, pool.slots, table, low,
-                _Affine(*(a[i : i + step] for a in grid)), view[i : i + step],
+                _Affine(*(a[i : i + step] for a in grid)), corner, view[i : i + step],
             )
             for i in range(0, n, step)
         ]  # fmt: skip
@@ -275,7 +274,7 @@ class SliceSampler:
 
     def _kernel(
         self, slots: NDArray[Any], table: NDArray[np.int32], low: NDArray[np.int64],
-        grid: _Affine, out: NDArray[Any],
+        grid: _Affine, corner: tuple[int, int], out: NDArray[Any],
     ) -> None:  # fmt: skip
         from napari_ouroboros.geometry import sample_kernel
 
@@ -287,13 +286,13 @@ class SliceSampler:
             bits = np.dtype(f"u{self.dtype.itemsize}")
             fill = np.array(self.fill, self.dtype).view(bits)[()]
             sample_kernel.nearest(
-                slots.view(bits), table, low, chunk, size, *grid, fill, out.view(bits)
+                slots.view(bits), table, low, chunk, size, *grid, *corner, fill, out.view(bits)
             )
             return
         whole = self.dtype.kind in "iu"
         info = np.iinfo(self.dtype) if whole else None
         sample_kernel.linear(
-            slots, table, low, chunk, size, *grid, float(self.fill), whole,
+            slots, table, low, chunk, size, *grid, *corner, float(self.fill), whole,
             float(info.min) if info else 0.0, float(info.max) if info else 0.0, out,
         )  # fmt: skip
 
