@@ -68,6 +68,14 @@ def test_a_box_that_is_none(volume: Volume, box: Any) -> None:
         volume.read(0, box)
 
 
+def test_a_box_that_is_too_big_for_memory(tmp_path: Path) -> None:
+    write_by_hand(tmp_path, [np.zeros((1, 8, 8, 8), "uint8")])
+    info = (tmp_path / "info").read_text()
+    (tmp_path / "info").write_text(info.replace('"size": [8, 8, 8]', '"size": [2e6, 2e6, 2e6]'))
+    with pytest.raises(UserError, match=r"needs 8000000000\.0 GB of memory; read a smaller one"):
+        open_volume(tmp_path).read(0)
+
+
 def test_missing_chunks(tmp_path: Path) -> None:
     array = np.abs(blobs((1, 16, 16, 16), "int16")) // 2 + 1
     write_by_hand(tmp_path, [array], leave_out=[(1, 0, 1)])

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_ouroboros.errors import SourceError
+from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.geometry.grid import Grid
 
 Index = tuple[int, int, int]
@@ -99,6 +99,32 @@ def chunk_name(level: Level, index: Index) -> str:
         for (low, high), offset in zip(level.chunk_box(index), level.voxel_offset, strict=True)
     ]
     return f"{level.key}/{'_'.join(reversed(parts))}"
+
+
+def checked_box(box: Box | None, level: Level) -> Box:
+    """Return `box`, or the whole level for ``None``.
+
+    Raises
+    ------
+    UserError
+        It is not three pairs of whole numbers inside the level.
+    """
+    if box is None:
+        z, y, x = level.shape
+        return (0, z), (0, y), (0, x)
+    try:
+        spans = [(int(a), int(b)) for a, b in box]
+        exact = all(a == c and b == d for (a, b), (c, d) in zip(spans, box, strict=True))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"a box is ((z0, z1), (y0, y1), (x0, x1)) in voxels; this is {box!r}"
+        ) from error
+    if len(spans) != 3 or not exact:
+        raise UserError(f"a box is ((z0, z1), (y0, y1), (x0, x1)) in voxels; this is {box!r}")
+    for (a, b), n in zip(spans, level.shape, strict=True):
+        if not 0 <= a <= b <= n:
+            raise UserError(f"the box {box} is not inside the level's shape {level.shape} (zyx)")
+    return spans[0], spans[1], spans[2]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from napari_ouroboros.volumes.precomputed import (
     Kind,
     Level,
     PrecomputedInfo,
+    checked_box,
     chunk_name,
     parse_info,
 )
@@ -288,14 +289,20 @@ class Volume:
         SourceError
             A chunk could not be read, or is missing under ``missing="error"``.
         UserError
-            The box is not inside the level, or `fill` does not fit the dtype.
+            The box is not inside the level or does not fit into memory, or `fill` does not fit
+            the dtype.
         Cancelled
             See `fetch_chunks`.
         """
         level = self.mip(mip)
-        box = _checked_box(box, level)
+        box = checked_box(box, level)
         value = self._checked_fill(missing, fill)
-        out = np.empty((*(b - a for a, b in box), self.channels), self.dtype)
+        size = (*(b - a for a, b in box), self.channels)
+        try:
+            out = np.empty(size, self.dtype)
+        except MemoryError as error:
+            gb = math.prod(size) * self.dtype.itemsize / 1e9
+            raise UserError(f"the box needs {gb:.1f} GB of memory; read a smaller one") from error
         if out.size:
             spans = [range(a // c, -(-b // c)) for (a, b), c in zip(box, level.chunk, strict=True)]
             for index, chunk in self.fetch_chunks(mip, product(*spans), cancel=cancel):  # type: ignore[arg-type]
@@ -374,22 +381,3 @@ class Volume:
 def _as_index(index: Iterable[int]) -> Index:
     z, y, x = (int(i) for i in index)
     return z, y, x
-
-
-def _checked_box(box: Box | None, level: Level) -> Box:
-    if box is None:
-        z, y, x = level.shape
-        return (0, z), (0, y), (0, x)
-    try:
-        spans = [(int(a), int(b)) for a, b in box]
-        exact = all(a == c and b == d for (a, b), (c, d) in zip(spans, box, strict=True))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(
-            f"a box is ((z0, z1), (y0, y1), (x0, x1)) in voxels; this is {box!r}"
-        ) from error
-    if len(spans) != 3 or not exact:
-        raise UserError(f"a box is ((z0, z1), (y0, y1), (x0, x1)) in voxels; this is {box!r}")
-    for (a, b), n in zip(spans, level.shape, strict=True):
-        if not 0 <= a <= b <= n:
-            raise UserError(f"the box {box} is not inside the level's shape {level.shape} (zyx)")
-    return spans[0], spans[1], spans[2]
