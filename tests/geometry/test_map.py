@@ -46,6 +46,8 @@ def scene(name: str) -> Straightening:
         return Straightening(Trace(points), 40, 40, 10, 9)
     if name == "coarse":  # few slices, turning by 20 degrees between neighbours
         return Straightening(Trace(Circle(100).points(12)[:9]), 16, 16, 10, 35)
+    if name == "coarse and wide":  # so that much of a slice lies where it folds
+        return Straightening(Trace(Helix(100, 40).position(np.arange(9) / 2)), 60, 60, 10, 30)
     if name == "ring":
         return Straightening(Trace(Circle(300).points(24), closed=True), 40, 20, 10, 12)
     if name == "folded ring":
@@ -187,6 +189,40 @@ def test_points_on_the_planes_of_slices_are_not_lost(name: str) -> None:
     grid = np.meshgrid(np.arange(n), np.arange(0, h, 3), np.arange(0, w, 3), indexing="ij")
     points = s.to_volume(np.stack(grid, -1).reshape(-1, 3))
     assert np.isfinite(s.to_straightened(points)).all()
+
+
+def points_at_turning_slices(s: Straightening, n: int) -> Floats:
+    """Points that the slices of one segment pass twice: forwards and, beyond the fold, back.
+
+    (x - c(f)) . T(f) is a parabola in f; its vertex is put at a chosen f, and its height so that
+    both roots lie in the segment, up to its very ends.
+    """
+    f, rng = s.frames, np.random.default_rng(12)
+    k = rng.integers(0, len(f.c) - 1, n)
+    vertex = rng.uniform(0.02, 0.98, (n, 1))
+    dc, dT = f.c[k + 1] - f.c[k], f.T[k + 1] - f.T[k]
+    c, T = f.c[k] + vertex * dc, f.T[k] + vertex * dT
+    length = np.linalg.norm(T, axis=1, keepdims=True)
+    t = T / length
+    across = dT - np.sum(dT * t, -1, keepdims=True) * t
+    # derivative: y . dT = dc . T
+    y = across * np.sum(dc * T, -1, keepdims=True) / np.sum(across * dT, -1, keepdims=True)
+    side = np.cross(t, across) / np.linalg.norm(across, axis=1, keepdims=True)
+    y = y + rng.uniform(-250, 250, (n, 1)) * side
+    half_gap = rng.uniform(0, 1, (n, 1)) * np.minimum(vertex, 1 - vertex)
+    return c + y + np.sum(dc * dT, -1, keepdims=True) * half_gap**2 / length * t
+
+
+@pytest.mark.parametrize("name", ["coarse and wide", "sharp", "hairpin"])
+def test_points_that_one_segment_passes_twice(name: str) -> None:
+    s = scene(name)
+    points = points_at_turning_slices(s, 1500)
+    expected = literal(s).to_straightened(points)
+    index, contested = s.locate(points)
+    clear = expected.margin > 1e-6
+    assert (expected.contested & clear).sum() > 100
+    np.testing.assert_allclose(index[clear], expected.index[clear], atol=1e-5)
+    np.testing.assert_array_equal(contested[clear], expected.contested[clear])
 
 
 @pytest.mark.parametrize("name", ["helix", "ring", "hairpin", "knot", "folded ring"])

@@ -152,3 +152,13 @@ def test_frames_do_not_depend_on_the_spacing() -> None:
     points = Helix(1000, 200).position(np.linspace(0, 12, 80))
     coarse, fine = (straightened(points, spacing_nm=d).frames for d in (40, 10))
     np.testing.assert_allclose(fine.N[::4][: len(coarse.N)], coarse.N, atol=1e-4)
+
+
+def test_frames_do_not_turn_where_slices_are_far_apart() -> None:
+    """Four slices a turn: carried from slice to slice alone, N would be off by half a degree."""
+    points = Helix(1000, 700).position(np.linspace(0, 12, 80))
+    turn = 2 * np.pi * np.hypot(1000, 700)
+    far, near = (straightened(points, spacing_nm=turn / n).frames for n in (4, 400))
+    assert len(far.N) == 8
+    off = turn_between(near.N[::100][: len(far.N)], far.N, far.T)
+    np.testing.assert_allclose(off, 0, atol=0.01)

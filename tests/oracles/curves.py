@@ -31,8 +31,8 @@ class Helix:
     def torsion(self) -> float:
         return self.hand * self.rise / self.speed**2
 
-    def length(self, t: float) -> float:
-        return self.speed * t
+    def length(self, t: ArrayLike) -> Floats:
+        return self.speed * np.asarray(t, float)
 
     def position(self, t: ArrayLike) -> Floats:
         t = np.asarray(t, float)
