@@ -207,10 +207,11 @@ def test_the_spacing_does_not_matter() -> None:
     assert a.max_kappa_w == pytest.approx(b.max_kappa_w, rel=0.02)
 
 
-def test_a_small_hairpin_of_a_long_trace_is_found() -> None:
-    x = np.arange(0, 150_001, 500.0)
+@pytest.mark.parametrize("length", [150_000, 600_000])
+def test_a_small_hairpin_of_a_long_trace_is_found(length: int) -> None:
+    x = np.arange(0, length + 1, 500.0)
     straight = np.stack([0 * x, -200 + 0 * x, x], -1)
-    bend = hairpin(2000, 400, 21, 15)[1:] + [0, 0, 150_000]
+    bend = hairpin(2000, 400, 21, 15)[1:] + [0, 0, length]
     report = Straightening(Trace(np.concatenate([straight, bend])), 20, 20, 8, 50).fold_report()
     assert report.self_distance_nm == pytest.approx(400, rel=0.02)
 
