@@ -222,9 +222,12 @@ def look_up(index, claims, pitch, rows, columns, labels, slot_of, offset, scale,
                 if claims[z, y, x] == 0:
                     continue
                 s, v, u = index[z, y, x, 0], index[z, y, x, 1], index[z, y, x, 2]
+                # The last bit of a voxel on the rectangle's rim must not put it beyond.
+                v = min(max(v / pitch + half_v, 0.0), rows - 1e-9)
+                u = min(max(u / pitch + half_u, 0.0), columns - 1e-9)
                 k = int(np.floor((s - offset[0] + 0.5) * scale[0]))
-                row = int(np.floor((v / pitch + half_v - offset[1]) * scale[1]))
-                column = int(np.floor((u / pitch + half_u - offset[2]) * scale[2]))
+                row = int(np.floor((v - offset[1]) * scale[1]))
+                column = int(np.floor((u - offset[2]) * scale[2]))
                 if (
                     0 <= k < label_shape[0]
                     and 0 <= row < label_shape[1]

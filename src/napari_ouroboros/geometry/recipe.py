@@ -33,7 +33,10 @@ def frames_hash(straightening: Straightening) -> str:
     f = straightening.frames
     half_u = 0.5 * straightening.width * straightening.pitch_nm
     half_v = 0.5 * straightening.height * straightening.pitch_nm
-    rows = np.hstack([f.c - straightening.trace.points_nm[0], f.N * half_u, f.B * half_v])
+    origin = straightening.trace.points_nm[0]
+    rows = np.hstack([f.c - origin, f.N * half_u, f.B * half_v])
+    # The first point itself, in its own row: the same curve elsewhere is another map.
+    rows = np.vstack([np.tile(origin, 3), rows])
     # + 0.0 turns -0.0 into 0.0: equal numbers, equal bytes.
     rounded = np.round(rows * 1e3) + 0.0
     return hashlib.sha256(np.ascontiguousarray(rounded, dtype="<f8").tobytes()).hexdigest()
@@ -102,6 +105,7 @@ def from_dict(recipe: dict[str, Any], name: str = "the recipe") -> Straightening
             None if recipe["twist"] is None else [(a, b) for a, b in recipe["twist"]],
         )
         n_slices, digest = recipe["n_slices"], recipe["frames_sha256"]
+        _check_source(recipe.get("source"))
     except KeyError as error:
         raise UserError(f"{name} is damaged: it has no {error.args[0]!r}") from error
     except UserError as error:
@@ -115,6 +119,26 @@ def from_dict(recipe: dict[str, Any], name: str = "the recipe") -> Straightening
             "straighten again"
         )
     return straightening
+
+
+def _check_source(source: Any) -> None:
+    """UserError unless `source` is None, or what `Volume.source_info` and a mip make."""
+    if source is None:
+        return
+    if not isinstance(source, dict) or not isinstance(source.get("url"), str | None):
+        raise UserError("its source is not one")
+    levels, mip = source.get("levels", []), source.get("mip", 0)
+    if not isinstance(levels, list) or not isinstance(mip, int):
+        raise UserError("the levels of its source are none")
+    if levels and not 0 <= mip < len(levels):
+        raise UserError(f"its mip is {mip}, and its source has mips 0 to {len(levels) - 1}")
+    for level in levels:
+        numbers = np.array([level[name] for name in ("shape", "resolution", "voxel_offset")], float)
+        sizes = numbers[:2]
+        if numbers.shape != (3, 3) or not np.isfinite(numbers).all() or sizes.min() <= 0:
+            raise UserError("a level of its source has no size, resolution or offset")
+        if not isinstance(level["key"], str):
+            raise UserError("a level of its source has no key")
 
 
 def save(

@@ -98,21 +98,43 @@ def mark(start, drow, dcolumn, row0, row1, column0, column1, size, chunk, taps, 
 
 @njit(cache=True, nogil=True)
 def count_outside(start, drow, dcolumn, rows, columns, size, out):
-    """Samples per slice that lie beyond the corners of an array of `size` zyx."""
+    """Samples per slice that lie beyond the corners of an array of `size` zyx.
+
+    Those of a row that lie inside are one interval, found by division and put right at its ends.
+    """
     for k in range(start.shape[0]):
-        count = 0
+        inside = 0
         for row in range(rows):
-            for column in range(columns):
-                z = start[k, 0] + row * drow[k, 0] + column * dcolumn[k, 0]
-                y = start[k, 1] + row * drow[k, 1] + column * dcolumn[k, 1]
-                x = start[k, 2] + row * drow[k, 2] + column * dcolumn[k, 2]
-                if not (
-                    -0.5 <= z < size[0] - 0.5
-                    and -0.5 <= y < size[1] - 0.5
-                    and -0.5 <= x < size[2] - 0.5
-                ):
-                    count += 1
-        out[k] = count
+            low, high = 0.0, columns - 1.0
+            for axis in range(3):
+                base = start[k, axis] + row * drow[k, axis]
+                step = dcolumn[k, axis]
+                if step == 0.0:
+                    if not -0.5 <= base < size[axis] - 0.5:
+                        high = -1.0
+                    continue
+                one, two = (-0.5 - base) / step, (size[axis] - 0.5 - base) / step
+                low, high = max(low, min(one, two)), min(high, max(one, two))
+            if low > high + 1.0:
+                continue
+            first = max(int(np.ceil(low)) - 1, 0)
+            last = min(int(np.floor(high)) + 1, columns - 1)
+            while first <= last and not _inside(start, drow, dcolumn, size, k, row, first):
+                first += 1
+            while first <= last and not _inside(start, drow, dcolumn, size, k, row, last):
+                last -= 1
+            inside += last - first + 1
+        out[k] = rows * columns - inside
+
+
+@njit(cache=True, nogil=True)
+def _inside(start, drow, dcolumn, size, k, row, column):
+    """Whether one sample lies between the corners."""
+    for axis in range(3):
+        value = start[k, axis] + row * drow[k, axis] + column * dcolumn[k, axis]
+        if not -0.5 <= value < size[axis] - 0.5:
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)
