@@ -77,8 +77,9 @@ def _volume(source: str, timeout: float, open_timeout: float) -> dict[str, Any]:
 
     volume = open_volume(source, timeout=timeout, open_timeout=open_timeout)
     return {
-        "kind": "volume",
         **volume.source_info(),
+        # After what the volume says of itself, whose kind is image or segmentation.
+        "kind": "volume",
         "type": volume.kind,
         "reader": volume.reader,
         "reader_reason": volume.reader_reason,
