@@ -19,7 +19,13 @@ from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Grid, Straightening
 from napari_ouroboros.geometry.touched import block_box, touched_chunks
 from napari_ouroboros.operations.gather import Block, Gatherer, LabelGrid
-from napari_ouroboros.operations.outputs import CHUNK, local_path, output_kind, recipe_grid
+from napari_ouroboros.operations.outputs import (
+    CHUNK,
+    check_free,
+    local_path,
+    output_kind,
+    recipe_grid,
+)
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
 
 if TYPE_CHECKING:
@@ -173,6 +179,8 @@ class BackprojectJob:
         self.conflicts = None if conflicts is None else local_path(conflicts)
         if self.conflicts == self.path:
             raise UserError("the conflicts need a folder of their own, not the labels'")
+        for path in filter(None, (self.path, self.conflicts)):
+            check_free(path, overwrite)
         self.overwrite, self.command = overwrite, command
         self.threads = threads or default_threads()
         maps = [straightening] if isinstance(straightening, Straightening) else list(straightening)
@@ -244,7 +252,13 @@ class BackprojectJob:
                 self._conflict_writer = PrecomputedWriter(
                     conflicts, dtype=np.uint8, extra_info={**facts, "conflicts": True}, **place
                 )
-            self.plan().run(self.threads, progress, cancel, folder.done)
+            try:
+                self.plan().run(self.threads, progress, cancel, folder.done)
+            except UserError:
+                # Of several negative slices any may have been met first; name the first one.
+                for gatherer in self.gatherers:
+                    gatherer.labels.look_for_negative()
+                raise
             if conflicts is not None:
                 conflicts.commit()
             folder.commit()

@@ -113,9 +113,20 @@ class LabelGrid:
             wanted = tuple(int(np.floor(n * f + 0.5)) for n, f in zip(shape, factors, strict=True))
             if stack.shape != wanted:
                 raise UserError(_misfit(stack.shape, shape, wanted, scale is not None))
+        elif not _fits(stack.shape, shape, factors, start):
+            raise UserError(
+                f"the labels have shape {stack.shape} and start at {start} of the recipe's "
+                f"{shape} (slices, rows, columns): they reach beyond it; is the offset right?"
+            )
         if keep is not None:
             stack = stack.select(keep)
         return cls(stack, factors, start)
+
+    def look_for_negative(self) -> None:
+        """Read signed labels in order; UserError at the first negative slice."""
+        if np.dtype(getattr(self.stack, "dtype", np.uint8)).kind == "i":
+            for k in range(self.shape[0]):
+                self.stack.read(k, k + 1)
 
 
 class Gatherer:
@@ -236,6 +247,19 @@ def _three(
             f"{what} must be three numbers{' over 0' if positive else ''}, zyx; it is {values!r}"
         )
     return numbers
+
+
+def _fits(
+    have: tuple[int, ...],
+    recipe: tuple[int, ...],
+    scale: tuple[float, float, float],
+    offset: tuple[float, float, float],
+) -> bool:
+    """Whether a crop lies within the recipe, give or take one of its own samples."""
+    return all(
+        o >= -1 / f and o + n / f <= whole + 1 / f
+        for n, whole, f, o in zip(have, recipe, scale, offset, strict=True)
+    )
 
 
 def _misfit(

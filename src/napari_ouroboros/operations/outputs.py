@@ -68,6 +68,18 @@ def recipe_path(path: Path) -> Path:
     return path.with_name(stem(path) + ".recipe.json")
 
 
+def check_free(path: Path, overwrite: bool) -> None:
+    """UserError when a result has no folder to be in, or exists; also where nothing is written.
+
+    `volumes.staging` looks again, and more closely, when it is about to write.
+    """
+    path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise UserError(f"the folder {path.parent} does not exist; create it first")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists; choose another name or pass --overwrite")
+
+
 def check_recipe_free(path: Path, overwrite: bool) -> None:
     """UserError when another result's recipe has the name that this one's would get."""
     recipe = recipe_path(path)
@@ -80,6 +92,14 @@ def check_recipe_free(path: Path, overwrite: bool) -> None:
     if output != path.name:
         whose = f"belongs to {output}" if output else "is not a recipe of this result"
         raise UserError(f"{recipe} exists and {whose}; choose another name or pass --overwrite")
+
+
+def is_recipe(source: str) -> bool:
+    """Whether this names a recipe, and not a state: by its name, or by its schema."""
+    if source.endswith(".recipe.json"):
+        return True
+    path = Path(source)
+    return source.endswith(".json") and path.is_file() and "schema" in recipes.read(path)
 
 
 def source_record(volume: Volume, mip: int, path: Path) -> dict[str, Any]:
@@ -107,7 +127,10 @@ def recipe_grid(source: dict[str, Any] | None, mip: int | None, name: str) -> tu
     """
     levels = (source or {}).get("levels")
     if not levels:
-        raise UserError(f"{name} records no source volume; name one with like=")
+        raise UserError(
+            f"{name} records no source volume, so there is no grid to label; use the recipe that "
+            "straighten wrote, or name a volume in Python: like=open_volume(url)"
+        )
     number = int((source or {}).get("mip", 0)) if mip is None else int(mip)
     if not 0 <= number < len(levels):
         raise UserError(f"there is no mip {number}; the source has mips 0 to {len(levels) - 1}")

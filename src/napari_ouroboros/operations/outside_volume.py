@@ -15,6 +15,8 @@ from napari_ouroboros.operations.sampler import affine
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
 
+_COUNTED_AT_ONCE = 200_000_000
+
 
 def outside(volume: Volume, straightening: Straightening, mip: int = 0) -> NDArray[np.int64]:
     """Count the samples of every slice that lie beyond the volume, from geometry alone.
@@ -28,9 +30,26 @@ def outside(volume: Volume, straightening: Straightening, mip: int = 0) -> NDArr
     level = volume.mip(mip)
     map_ = straightening.resolved(level.resolution)
     n, rows, columns = map_.shape
-    out = np.empty(n, np.int64)
+    out = np.zeros(n, np.int64)
     grid = affine(map_, level, (0, n))
-    count_outside(*grid, rows, columns, np.asarray(level.shape), out)
+    size = np.asarray(level.shape)
+    corners = np.stack(
+        [
+            grid.start + row * grid.drow + column * grid.dcolumn
+            for row in (0, rows - 1)
+            for column in (0, columns - 1)
+        ]
+    )
+    # A slice whose corners lie inside, by more than rounding could matter, lies inside.
+    safe = np.all((corners >= -0.5 + 1e-6) & (corners < size - 0.5 - 1e-6), axis=(0, 2))
+    look = np.flatnonzero(~safe)
+    step = max(1, _COUNTED_AT_ONCE // (rows * columns))
+    # In parts, so that Ctrl-C gets its turn: the kernel itself cannot be stopped.
+    for part in (look[i : i + step] for i in range(0, len(look), step)):
+        count = np.empty(len(part), np.int64)
+        start, drow, dcolumn = (array[part] for array in grid)
+        count_outside(start, drow, dcolumn, rows, columns, size, count)
+        out[part] = count
     return out
 
 

@@ -18,7 +18,13 @@ from napari_ouroboros.geometry.folds import FoldReport
 from napari_ouroboros.geometry.touched import block_box, touched_chunks
 from napari_ouroboros.operations.gather import Gatherer, LabelGrid
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
-from napari_ouroboros.operations.sampler import DEFAULT_MEMORY, Box, Missing, SliceSampler
+from napari_ouroboros.operations.sampler import (
+    DEFAULT_MEMORY,
+    Box,
+    Missing,
+    SliceSampler,
+    check_slice,
+)
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
@@ -122,6 +128,7 @@ def check(
     start = time.monotonic()
     level = volume.mip(mip)
     map_ = straightening.resolved(level.resolution)
+    check_slice(map_, volume, memory)
     with SliceSampler(
         volume,
         map_,

@@ -57,6 +57,17 @@ class Box(NamedTuple):
 _BOX_SAMPLES = 4_000_000
 
 
+def check_slice(straightening: Straightening, volume: Volume, memory: int) -> None:
+    """UserError for slices that one at a time are too large for `memory` bytes."""
+    rows, columns = straightening.height, straightening.width
+    needed = rows * columns * volume.channels * volume.dtype.itemsize
+    if needed > memory:
+        raise UserError(
+            f"one slice of {columns} x {rows} pixels takes {needed / 1e6:.0f} MB of memory; make "
+            "--width and --height smaller, or --memory larger"
+        )
+
+
 def slabs(shape: tuple[int, int, int], channels: int = 1) -> list[Box]:
     """Cut a straightened volume into slabs of whole slices, some million samples each."""
     n, rows, columns = shape

@@ -19,6 +19,7 @@ from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.geometry.recipe import save as save_recipe
 from napari_ouroboros.operations.outputs import (
     CHUNK,
+    check_free,
     check_recipe_free,
     local_path,
     output_kind,
@@ -32,6 +33,7 @@ from napari_ouroboros.operations.sampler import (
     Box,
     Missing,
     SliceSampler,
+    check_slice,
     choose_interpolation,
     slabs,
 )
@@ -166,8 +168,10 @@ class StraightenJob:
         self.slices = _slice_range(slices, self.map.shape[0])
         self.is_segmentation = "segmentation" in (volume.kind, kind)
         self.overwrite, self.command = overwrite, command
-        self.outside = check_reach(volume, self.map, mip)
+        check_free(self.path, overwrite)
         check_recipe_free(self.path, overwrite)
+        check_slice(self.map, volume, memory)
+        self.outside = check_reach(volume, self.map, mip)
         self.threads = threads or default_threads()
         self._progress: Progress | None = None
         self._writer: PrecomputedWriter

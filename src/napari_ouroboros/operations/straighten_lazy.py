@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.operations.outside_volume import check_reach
 from napari_ouroboros.operations.sampler import (
+    DEFAULT_MEMORY,
     Box,
     Missing,
     SliceSampler,
+    check_slice,
     choose_interpolation,
     slabs,
 )
@@ -70,6 +72,7 @@ def straighten(
     method = choose_interpolation(volume, interpolation)
     level = volume.mip(mip)
     map_ = straightening.resolved(level.resolution)
+    check_slice(map_, volume, DEFAULT_MEMORY)
     check_reach(volume, map_, mip)
     sampler = SliceSampler(volume, map_, mip, method, fill, missing, _LAZY_MEMORY)
     boxes = slabs(map_.shape, volume.channels)
