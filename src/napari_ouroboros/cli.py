@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from napari_ouroboros import __version__
 from napari_ouroboros.errors import Cancelled, Notice, OuroborosError, UserError, one_line
+from napari_ouroboros.volumes.credentials import redact
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
 
 INTERRUPTED = 130
+
+_SETTLED_BY_A_RECIPE = {
+    *("image_layer", "annotation_layer", "annotation_id", "width", "height", "pitch", "spacing"),
+    *("closed", "tolerance", "adaptive", "up", "twist"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,35 +40,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(words)
-    options.command_line = shlex.join(["napari-ouroboros", *_without_secrets(words)])
+    options.command_line = shlex.join(["napari-ouroboros", *map(redact, words)])
     with _shell_manners(options.debug):
         try:
             options.run(options)
-        except KeyboardInterrupt:
-            print("stopped; nothing that looks finished was left", file=sys.stderr)
+        except (KeyboardInterrupt, Cancelled):
+            print(
+                "napari-ouroboros: stopped; nothing that looks finished was left", file=sys.stderr
+            )
             return INTERRUPTED
-        except Cancelled as error:
-            print(error, file=sys.stderr)
-            return INTERRUPTED
-        except OuroborosError as error:
-            if options.debug:
-                raise
-            print(f"napari-ouroboros: {error}", file=sys.stderr)
-            return error.exit_code
         except BrokenPipeError:
             # The reader of our output has gone (| head): no error of ours.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # one line each, and with --debug all of it
             if options.debug:
-                raise
-            print(
-                f"napari-ouroboros: this should not have happened: {type(error).__name__}: "
-                f"{one_line(error)} (--debug shows where)",
-                file=sys.stderr,
-            )
-            return 1
+                print(redact(traceback.format_exc()), file=sys.stderr)
+            print(f"napari-ouroboros: {redact(_what_went_wrong(error))}", file=sys.stderr)
+            return error.exit_code if isinstance(error, OuroborosError) else 1
     return 0
+
+
+def _what_went_wrong(error: Exception) -> str:
+    """One line that says so, and what to do."""
+    if isinstance(error, OuroborosError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return (
+            f"there is not enough memory ({one_line(error) or 'out of memory'}); smaller or fewer "
+            "slices need less, and so do a smaller --memory and fewer --threads"
+        )
+    return (
+        f"this should not have happened: {type(error).__name__}: {one_line(error)} "
+        "(--debug shows where)"
+    )
 
 
 # -- commands ---------------------------------------------------------------------------------
@@ -155,9 +167,10 @@ def _backproject(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from napari_ouroboros.operations.outputs import is_recipe
     from napari_ouroboros.operations.round_trip import check
 
-    if options.source.endswith(".recipe.json"):
+    if is_recipe(options.source):
         volume, map_, mip = _from_recipe(options)
     else:
         volume, map_, mip, _ = _from_state(options)
@@ -243,7 +256,7 @@ def _from_state(options: argparse.Namespace) -> tuple[Volume, Straightening, int
     if options.mip == "auto":
         mip = 0 if options.pitch is None else best_mip(volume, options.pitch)
     else:
-        mip = options.mip
+        mip = options.mip or 0
     volume.mip(mip)
     return volume, map_, mip, source.kind
 
@@ -253,6 +266,13 @@ def _from_recipe(options: argparse.Namespace) -> tuple[Volume, Straightening, in
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.operations.outputs import open_source
 
+    without = _parser().parse_args(["check", options.source])
+    for name, value in vars(without).items():
+        if name in _SETTLED_BY_A_RECIPE and getattr(options, name) != value:
+            raise UserError(
+                f"--{name.replace('_', '-')} has no effect on a recipe, which settles it; leave it "
+                "out, or check the state"
+            )
     map_ = Straightening.load(options.source)
     volume = open_source(map_.source, Path(options.source), options.timeout)
     mip = (map_.source or {}).get("mip", 0) if options.mip in (None, "auto") else options.mip
@@ -263,17 +283,24 @@ def _read_twist(path: str) -> list[tuple[float, float]]:
     """Keyframes of a text file: one `s_nm, degrees` per line, or JSON pairs."""
     try:
         text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"there is no twist file {path}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the twist file {path}: {one_line(error)}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read the twist file {path}: {one_line(reason)}") from error
     try:
         if text.lstrip().startswith("["):
-            return [(float(s), float(angle)) for s, angle in json.loads(text)]
-        rows = [line.split("#")[0].replace(",", " ").split() for line in text.splitlines()]
-        return [(float(s), float(angle)) for s, angle in filter(None, rows)]
+            keys = [(float(s), float(angle)) for s, angle in json.loads(text)]
+        else:
+            rows = [line.split("#")[0].replace(",", " ").split() for line in text.splitlines()]
+            keys = [(float(s), float(angle)) for s, angle in filter(None, rows)]
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{path} must have lines of two numbers, s in nm and degrees: {one_line(error)}"
         ) from error
+    if not keys:
+        raise UserError(f"{path} has no lines of two numbers, s in nm and degrees")
+    return keys
 
 
 def _print_plan(plan: Plan, options: argparse.Namespace, facts: dict[str, Any]) -> None:
@@ -349,19 +376,13 @@ def _shell_manners(debug: bool) -> Iterator[None]:
                 signal.signal(signal.SIGTERM, before)
 
 
-def _without_secrets(words: Sequence[str]) -> list[str]:
-    from napari_ouroboros.volumes.credentials import redact
-
-    return [redact(word) for word in words]
-
-
 # -- the parser -------------------------------------------------------------------------------
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line and exit code 2."""
-        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+        self.exit(2, f"{self.prog}: {redact(one_line(message))} (--help lists the options)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -433,7 +454,7 @@ def _map_options(parser: argparse.ArgumentParser) -> None:
     add("--annotation-id", metavar="ID", help="which polyline; 'points' for the single points")
     add("--width", type=int, default=100, help="pixels (100)")
     add("--height", type=int, default=100, help="pixels (100)")
-    add("--mip", type=_mip, default=0, help="level to read (0), or auto")
+    add("--mip", type=_mip, help="level to read (0; of a recipe its own), or auto")
     add("--pitch", type=float, metavar="NM", help="pixel size; default the level's finest voxel")
     add("--spacing", type=float, metavar="NM", help="distance between slices; default likewise")
     add("--closed", action="store_true", help="the trace returns to its first point")
