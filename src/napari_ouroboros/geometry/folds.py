@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ouroboros.geometry.curve import CurvePoints
 from napari_ouroboros.geometry.vectors import dot, norm
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry.straightening import Straightening
 
 Float = NDArray[np.float64]
+Index = NDArray[np.int64]
 
-# Self-distances are looked for between this many points of the curve, then refined.
-_SELF_DISTANCE_POINTS = 1500
-_PER_SLICE_LIMIT = 200_000
+# Self-distances are looked for between all pairs of this many points of the curve, and between
+# the near ones of up to this many; of the pairs found the nearest are refined.
+_COARSE_POINTS = 1500
+_FINE_POINTS = 60_000
+_MOST_PAIRS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,82 +113,143 @@ def self_distance(straightening: Straightening) -> tuple[float, float]:
 
     The second number is the smallest distance over the reach of the two slices towards each
     other: above 1 slices of the current size do not meet. Both are inf without such a pair.
-    Pairs of points whose connection is perpendicular to the curve at both: found on a grid of
-    pairs by the sign changes of the two scalar products, then refined by Newton's method.
+    Pairs of points whose connection is perpendicular to the curve at both are found on grids of
+    pairs by the sign changes of the two scalar products (a coarse grid for the whole curve, a
+    fine one for what comes within the slices' reach), then refined by Newton's method.
     """
-    curve = straightening.curve
-    length = curve.length
-    n = _SELF_DISTANCE_POINTS
-    s = np.arange(n) * (length / n) if curve.closed else np.linspace(0.0, length, n)
-    points = curve.evaluate(s)
-    c, T = points.c, points.T
-    ring = np.append(np.arange(n), 0) if curve.closed else np.arange(n)
-    along = np.sum(c * T, axis=1)
-    # first[i, j] = (c_i - c_j) . T_i; the second product is -first[j, i].
-    first = along[:, None] - T @ c.T
-    sign = (first >= 0)[np.ix_(ring, ring)]
-    cells = sign[:-1, :-1]
-    changes_first = (cells != sign[1:, :-1]) | (cells != sign[:-1, 1:]) | (cells != sign[1:, 1:])
-    candidates = np.argwhere(np.triu(changes_first & changes_first.T, 2))
+    curve, reach = straightening.curve, straightening.reach_nm
+    coarse = _Sampled(straightening, curve.length / _COARSE_POINTS)
+    found = [_pairs_of_all(coarse)]
+    step = max(reach / 8, curve.length / _FINE_POINTS)
+    if step < coarse.step:
+        fine = _Sampled(straightening, step)
+        found.append(_pairs_within(fine, 2.5 * reach))
     best = room = np.inf
-    step = length / n if curve.closed else length / (n - 1)
-    # Neighbours are critical at distance 0; a facing pair turns by half a circle in between.
-    turn = np.concatenate([[0.0], np.cumsum(norm(points.curvature)) * step])
-    for i, j in candidates:
-        way = turn[j] - turn[i]
-        if curve.closed:
-            way = min(way, turn[-1] - way)
-        if way < 0.5 * np.pi or j - i < 2:
-            continue
-        found = _refine(straightening, float(s[i]), float(s[j]), step)
-        if found is None:
-            continue
-        distance = float(np.linalg.norm(found))
-        best = min(best, distance)
-        reach = _reach(straightening, float(s[i]), found) + _reach(
-            straightening, float(s[j]), found
-        )
-        room = min(room, distance / reach)
+    for pairs in found:
+        distance, towards = _refined(straightening, *pairs)
+        if len(distance):
+            best = min(best, float(distance.min()))
+            room = min(room, float((distance / towards).min()))
     return best, room
 
 
-def _reach(straightening: Straightening, s: float, way: Float) -> float:
-    """How far the slice at arc length s reaches along a direction in its plane, in nm."""
-    frames = straightening.frames
-    k = int(np.clip(np.searchsorted(frames.s, s), 0, len(frames) - 1))
-    way = way / np.linalg.norm(way)
-    return float(
-        abs(frames.N[k] @ way) * 0.5 * straightening.width * straightening.pitch_nm
-        + abs(frames.B[k] @ way) * 0.5 * straightening.height * straightening.pitch_nm
-    )
+class _Sampled:
+    """The curve at even steps: arc lengths, points, tangents and how far it has turned."""
+
+    def __init__(self, straightening: Straightening, step: float) -> None:
+        curve = straightening.curve
+        n = max(int(np.ceil(curve.length / step)), 16)
+        self.closed = curve.closed
+        self.step = curve.length / (n if curve.closed else n - 1)
+        self.s: Float = np.arange(n) * self.step
+        points = curve.evaluate(self.s)
+        self.c, self.T = points.c, points.T
+        bend = norm(points.curvature) * self.step
+        angle = np.arccos(np.clip(dot(self.T[:-1], self.T[1:]), -1, 1))
+        # A hairpin between two samples shows in their tangents only.
+        self.turn = np.append(0.0, np.cumsum(np.maximum(bend[:-1], angle)))
+
+    def facing(self, i: Index, j: Index) -> NDArray[np.bool_]:
+        """Which pairs have a good part of a half turn between them: others are neighbours."""
+        way = np.abs(self.turn[j] - self.turn[i])
+        if self.closed:
+            way = np.minimum(way, self.turn[-1] - way)
+        return way >= 0.5 * np.pi
+
+    def following(self, i: Index) -> Index:
+        """The next sample; over the seam of a closed curve."""
+        return (i + 1) % len(self.s) if self.closed else np.minimum(i + 1, len(self.s) - 1)
 
 
-def _refine(straightening: Straightening, a: float, b: float, step: float) -> Float | None:
-    """Vector between the doubly-critical pair near arc lengths a, b; None if there is none."""
+def _pairs_of_all(at: _Sampled) -> tuple[Float, Float, float]:
+    """Arc lengths of pairs in whose cell of the full grid both scalar products change sign."""
+    along = dot(at.c, at.T)
+    # first[i, j] = (c_i - c_j) . T_i; the second product is -first[j, i].
+    sign = along[:, None] - at.T @ at.c.T >= 0
+    if at.closed:
+        ring = np.append(np.arange(len(at.s)), 0)
+        sign = sign[np.ix_(ring, ring)]
+    here = sign[:-1, :-1]
+    changes = (here != sign[1:, :-1]) | (here != sign[:-1, 1:]) | (here != sign[1:, 1:])
+    i, j = np.nonzero(np.triu(changes & changes.T, 2))
+    return _chosen(at, i, j)
+
+
+def _pairs_within(at: _Sampled, radius: float) -> tuple[Float, Float, float]:
+    """The same for pairs nearer than `radius`."""
+    from scipy.spatial import cKDTree
+
+    i, j = cKDTree(at.c).query_pairs(radius, output_type="ndarray").T
+    i, j = np.minimum(i, j), np.maximum(i, j)
+    keep = at.facing(i, j)
+    i, j = i[keep], j[keep]
+    corners = [(a, b) for a in (i, at.following(i)) for b in (j, at.following(j))]
+    first = np.array([dot(at.c[a] - at.c[b], at.T[a]) >= 0 for a, b in corners])
+    second = np.array([dot(at.c[a] - at.c[b], at.T[b]) >= 0 for a, b in corners])
+    changes = first.any(axis=0) & ~first.all(axis=0) & second.any(axis=0) & ~second.all(axis=0)
+    return _chosen(at, i[changes], j[changes])
+
+
+def _chosen(at: _Sampled, i: Index, j: Index) -> tuple[Float, Float, float]:
+    """Of the facing pairs the nearest ones: a coil has thousands that are all the same."""
+    keep = at.facing(i, j)
+    i, j = i[keep], j[keep]
+    nearest = np.argsort(norm(at.c[i] - at.c[j]), kind="stable")[:_MOST_PAIRS]
+    return at.s[i[nearest]], at.s[j[nearest]], at.step
+
+
+def _refined(straightening: Straightening, a: Float, b: Float, step: float) -> tuple[Float, Float]:
+    """Distances of the doubly-critical pairs near arc lengths a, b, and the slices' reach there."""
+    if not len(a):
+        return np.empty(0), np.empty(0)
     curve = straightening.curve
-    a, b = a + 0.5 * step, b + 0.5 * step
-    start = np.array([a, b])
+    start = np.stack([a, b], axis=1) + 0.5 * step
+    at = start.copy()
     for _ in range(20):
-        p = curve.evaluate(np.array([a, b]))
-        gap = p.c[0] - p.c[1]
-        value = np.array([gap @ p.T[0], gap @ p.T[1]])
-        jacobian = np.array(
-            [
-                [1.0 + gap @ p.curvature[0], -(p.T[1] @ p.T[0])],
-                [p.T[0] @ p.T[1], -1.0 + gap @ p.curvature[1]],
-            ]
-        )
+        gap, p, q = _gap(straightening, at)
+        value = np.stack([dot(gap, p.T), dot(gap, q.T)], axis=1)
+        across = dot(p.T, q.T)
+        jacobian = np.empty((len(at), 2, 2))
+        jacobian[:, 0, 0] = 1.0 + dot(gap, p.curvature)
+        jacobian[:, 0, 1] = -across
+        jacobian[:, 1, 0] = across
+        jacobian[:, 1, 1] = -1.0 + dot(gap, q.curvature)
         # Least squares: two parallel limbs are critical along a whole line.
-        move = np.linalg.lstsq(jacobian, -value, rcond=1e-9)[0]
-        move *= min(1.0, step / max(float(np.abs(move).max()), 1e-300))
-        a, b = a + move[0], b + move[1]
+        move = -np.einsum("nij,nj->ni", np.linalg.pinv(jacobian, rcond=1e-9), value)
+        move *= np.minimum(1.0, step / np.maximum(np.abs(move).max(axis=1), 1e-300))[:, None]
+        at += move
         if not curve.closed:
-            a, b = float(np.clip(a, 0, curve.length)), float(np.clip(b, 0, curve.length))
+            at = np.clip(at, 0.0, curve.length)
         if np.abs(move).max() < 1e-9 * step:
             break
-    p = curve.evaluate(np.array([a, b]))
-    gap = p.c[0] - p.c[1]
-    distance = float(np.linalg.norm(gap))
-    wandered = np.abs(np.array([a, b]) - start).max() > 4 * step
-    critical = max(abs(gap @ p.T[0]), abs(gap @ p.T[1])) <= 1e-3 * distance
-    return gap if critical and distance > step and not wandered else None
+    gap, p, q = _gap(straightening, at)
+    distance = norm(gap)
+    off = np.maximum(np.abs(dot(gap, p.T)), np.abs(dot(gap, q.T)))
+    wandered = np.abs(at - start).max(axis=1)
+    apart = np.abs(at[:, 0] - at[:, 1])
+    if curve.closed:
+        apart = np.minimum(apart % curve.length, -apart % curve.length)
+    # Points that have run into each other are at distance 0 of themselves, no pair.
+    good = (off <= 1e-3 * distance) & (apart > 1.5 * distance) & (wandered <= 4 * step)
+    reach = _reach(straightening, at[good, 0], gap[good]) + _reach(
+        straightening, at[good, 1], gap[good]
+    )
+    return distance[good], reach
+
+
+def _gap(straightening: Straightening, at: Float) -> tuple[Float, CurvePoints, CurvePoints]:
+    """Vectors between pairs of points at arc lengths (n, 2), and the curve at both."""
+    p = straightening.curve.evaluate(at[:, 0])
+    q = straightening.curve.evaluate(at[:, 1])
+    return p.c - q.c, p, q
+
+
+def _reach(straightening: Straightening, s: Float, way: Float) -> Float:
+    """How far the slices at arc lengths s reach along directions in their planes, in nm."""
+    frames = straightening.frames
+    k = np.clip(np.searchsorted(frames.s, s), 0, len(frames) - 1)
+    way = way / norm(way)[:, None]
+    return np.asarray(
+        np.abs(dot(frames.N[k], way)) * 0.5 * straightening.width * straightening.pitch_nm
+        + np.abs(dot(frames.B[k], way)) * 0.5 * straightening.height * straightening.pitch_nm
+    )
