@@ -141,7 +141,7 @@ class _Sampled:
         n = max(int(np.ceil(curve.length / step)), 16)
         self.closed = curve.closed
         self.step = curve.length / (n if curve.closed else n - 1)
-        self.s: Float = np.arange(n) * self.step
+        self.s = np.asarray(np.arange(n) * self.step, np.float64)
         points = curve.evaluate(self.s)
         self.c, self.T = points.c, points.T
         bend = norm(points.curvature) * self.step
