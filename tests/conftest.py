@@ -50,6 +50,8 @@ def em_neurite() -> Path | None:
     """
     named = os.environ.get("NAPARI_OUROBOROS_DATA")
     folder = Path(named) if named else REPOSITORY.parent / "shared" / "data" / "em-neurite"
+    if named and (folder / "em-neurite").is_dir():  # the folder with all the data is meant too
+        folder = folder / "em-neurite"
     if (folder / "neurons" / "info").is_file():
         return folder
     if named:
