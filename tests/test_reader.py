@@ -121,23 +121,23 @@ def test_points_that_make_no_trace_are_named(nerve: PhantomPaths, tmp_path: Path
     assert [kind for _, _, kind in layers] == ["image", "labels"]
 
 
-def test_recipe_gives_the_centre_line_and_the_file_beside_it(
+def test_recipe_gives_the_file_beside_it_or_else_the_centre_line(
     nerve: PhantomPaths, tmp_path: Path
 ) -> None:
     volume = ou.open_volume(nerve.image)
     trace = ou.read_state(nerve.state).trace(image_layer="em")
     straightening = ou.Straightening(trace, 24, 20, pitch_nm=100, spacing_nm=400)
     ou.straighten_to(tmp_path / "out.tif", volume, straightening)
-    line, stack = read(tmp_path / "out.recipe.json")
-    (path,), meta, kind = line
-    assert kind == "shapes"
-    assert meta["shape_type"] == "path"
-    np.testing.assert_allclose(world(meta, path), straightening.frames.c, rtol=1e-9)
-    data, meta, kind = stack
+    ((data, meta, kind),) = read(tmp_path / "out.recipe.json")
     assert kind == "image"
     assert meta["scale"] == (400, 100, 100)
     expected = ou.straighten(volume, straightening).compute()
     np.testing.assert_array_equal(data.compute(scheduler="synchronous"), expected)
+    (tmp_path / "out.tif").unlink()
+    (((path,), meta, kind),) = read(tmp_path / "out.recipe.json")
+    assert kind == "shapes"
+    assert meta["shape_type"] == "path"
+    np.testing.assert_allclose(world(meta, path), straightening.frames.c, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

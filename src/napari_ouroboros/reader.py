@@ -184,15 +184,24 @@ def _between(
 
 
 def read_recipe_layers(path: str | list[str]) -> list[LayerData]:
-    """Return the centre line in the volume, and the straightened file beside the recipe."""
+    """Return the straightened file beside the recipe; without one, the centre line in the volume.
+
+    Never both: they lie in two spaces, and one window shows one.
+    """
     from napari_ouroboros.geometry import recipe
 
     file = Path(_one(path))
     straightening, content = recipe.load(file)
     base = file.name.removesuffix(".json").removesuffix(".recipe")
-    grid = _grid_of(content) or Grid((1, 1, 1), (straightening.pitch_nm,) * 3, (0, 0, 0))
-    line = grid.to_index(straightening.frames.c)
     about = {"napari-ouroboros": {"recipe": str(file), "hash": straightening.recipe_hash}}
+    for suffix in _STRAIGHTENED:
+        beside = file.with_name(base + suffix)
+        if suffix and beside.is_file():
+            s = straightening
+            return _tiff_layers(beside, (s.mean_spacing_nm, s.pitch_nm, s.pitch_nm), about)
+        if not suffix and beside.is_dir() and _is_precomputed(beside):
+            return read_volume_layers(str(beside))
+    grid = _grid_of(content) or Grid((1, 1, 1), (straightening.pitch_nm,) * 3, (0, 0, 0))
     meta = {
         "name": f"{base} centre line",
         **space(grid),
@@ -201,16 +210,7 @@ def read_recipe_layers(path: str | list[str]) -> list[LayerData]:
         "edge_width": 2,
         "metadata": about,
     }
-    found: list[LayerData] = [([line], meta, "shapes")]
-    for suffix in _STRAIGHTENED:
-        beside = file.with_name(base + suffix)
-        if suffix and beside.is_file():
-            s = straightening
-            found += _tiff_layers(beside, (s.spacing_nm, s.pitch_nm, s.pitch_nm), about)
-            break
-        if not suffix and beside.is_dir() and _is_precomputed(beside):
-            found += read_volume_layers(str(beside))
-    return found
+    return [([grid.to_index(straightening.frames.c)], meta, "shapes")]
 
 
 def _grid_of(content: dict[str, Any]) -> Grid | None:

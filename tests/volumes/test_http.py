@@ -59,7 +59,8 @@ def test_read_many_at_once(folder: Path, array: np.ndarray[Any, Any], http_serve
     with_one_open = open_volume(server.url)
     start = time.monotonic()
     np.testing.assert_array_equal(with_one_open.read(0), array[0])
-    assert server.most_in_flight == 12  # all chunks of the volume
+    # There are 12 chunks; on a busy machine the first is answered before the last is asked for.
+    assert server.most_in_flight >= 6
     assert time.monotonic() - start < 12 * 0.15
     assert max(server.requests.values()) == 1
     with_one_open.close()
