@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from napari_ouroboros import __version__
 from napari_ouroboros.errors import Cancelled, Notice, OuroborosError, UserError, one_line
-from napari_ouroboros.volumes.credentials import redact
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
 
 INTERRUPTED = 130
+#: Seconds for opening a source, however long `--timeout` is.
+OPEN_TIMEOUT = 20.0
 
 _SETTLED_BY_A_RECIPE = {
     *("image_layer", "annotation_layer", "annotation_id", "width", "height", "pitch", "spacing"),
@@ -40,25 +42,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(words)
-    options.command_line = shlex.join(["napari-ouroboros", *map(redact, words)])
-    with _shell_manners(options.debug):
+    options.finished = None
+    with _shell_manners(options.debug) as options.stop:
         try:
+            options.command_line = shlex.join(["napari-ouroboros", *map(_redact, words)])
             options.run(options)
         except (KeyboardInterrupt, Cancelled):
-            print(
-                "napari-ouroboros: stopped; nothing that looks finished was left", file=sys.stderr
-            )
-            return INTERRUPTED
+            return _say_stopped(options)
         except BrokenPipeError:
             # The reader of our output has gone (| head): no error of ours.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except Exception as error:  # noqa: BLE001  # one line each, and with --debug all of it
+            if options.stop.is_set():
+                # An import that Ctrl-C cuts off raises whatever it likes.
+                return _say_stopped(options)
             if options.debug:
-                print(redact(traceback.format_exc()), file=sys.stderr)
-            print(f"napari-ouroboros: {redact(_what_went_wrong(error))}", file=sys.stderr)
+                print(_redact(traceback.format_exc()), file=sys.stderr)
+            print(f"napari-ouroboros: {_redact(_what_went_wrong(error))}", file=sys.stderr)
             return error.exit_code if isinstance(error, OuroborosError) else 1
     return 0
+
+
+def _say_stopped(options: argparse.Namespace) -> int:
+    left = f"{options.finished} is complete" if options.finished else "nothing unfinished was left"
+    print(f"napari-ouroboros: stopped; {left}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _what_went_wrong(error: Exception) -> str:
@@ -105,7 +114,8 @@ def _straighten(options: argparse.Namespace) -> None:
         _print_plan(job.plan(), options, {"shape": job.shape, "mip": mip})
         return
     with _bar("straightening", "slab", options) as progress:
-        report = job.run(progress, None, start)
+        report = job.run(progress, options.stop, start)
+        options.finished = report.path
     settled = report.straightening
     _print_report(
         report,
@@ -149,7 +159,8 @@ def _backproject(options: argparse.Namespace) -> None:
         _print_plan(job.plan(), options, {"mip": job.mip, "dtype": str(job.dtype)})
         return
     with _bar("backprojecting", "chunk", options) as progress:
-        report = job.run(progress, None)
+        report = job.run(progress, options.stop)
+        options.finished = report.path
     lines = [
         f"{report.path}: {report.voxels_labelled:,} voxels labelled of {report.voxels_in_tube:,} "
         f"in the tube, {report.dtype}, {report.chunks_written} of {report.chunks_touched} chunks "
@@ -183,6 +194,7 @@ def _check(options: argparse.Namespace) -> None:
             memory=options.memory * 2**20,
             threads=options.threads,
             progress=progress,
+            cancel=options.stop,
         )
     facts = {
         "promised_volume_exact": report.promised.volume_exact,
@@ -206,7 +218,7 @@ def _check(options: argparse.Namespace) -> None:
 def _info(options: argparse.Namespace) -> None:
     from napari_ouroboros.operations.info import as_text, describe
 
-    facts = describe(options.source, timeout=options.timeout)
+    facts = describe(options.source, **_limits(options))
     print(json.dumps(facts, default=str) if options.json else as_text(facts))
 
 
@@ -234,7 +246,7 @@ def _from_state(options: argparse.Namespace) -> tuple[Volume, Straightening, int
 
     state = read_state(options.source)
     source = state.volume_source(options.image_layer)
-    volume = open_volume(source.url, timeout=options.timeout)
+    volume = open_volume(source.url, **_limits(options))
     trace = state.trace(
         options.annotation_layer,
         options.annotation_id,
@@ -274,9 +286,14 @@ def _from_recipe(options: argparse.Namespace) -> tuple[Volume, Straightening, in
                 "out, or check the state"
             )
     map_ = Straightening.load(options.source)
-    volume = open_source(map_.source, Path(options.source), options.timeout)
+    volume = open_source(map_.source, Path(options.source), **_limits(options))
     mip = (map_.source or {}).get("mip", 0) if options.mip in (None, "auto") else options.mip
     return volume, map_, int(mip)
+
+
+def _limits(options: argparse.Namespace) -> dict[str, float]:
+    """Time limits of `open_volume`: who asks for a short one means opening, too."""
+    return {"timeout": options.timeout, "open_timeout": min(options.timeout, OPEN_TIMEOUT)}
 
 
 def _read_twist(path: str) -> list[tuple[float, float]]:
@@ -350,30 +367,47 @@ def _bar(title: str, unit: str, options: argparse.Namespace) -> Iterator[Progres
 
 
 @contextlib.contextmanager
-def _shell_manners(debug: bool) -> Iterator[None]:
-    """Notices as plain lines, other libraries' warnings kept quiet, SIGTERM like Ctrl-C."""
+def _shell_manners(debug: bool) -> Iterator[threading.Event]:
+    """Notices as plain lines, other libraries' warnings kept quiet, SIGTERM like Ctrl-C.
+
+    The event is set by either signal: an exception alone is lost where a library calls back
+    from C, as numba's compiler does.
+    """
+    stopped = threading.Event()
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         if issubclass(category, Notice) or debug:
-            print(f"note: {message}", file=sys.stderr)
+            print(f"note: {_redact(str(message))}", file=sys.stderr)
 
     def stop(number: int, frame: object) -> NoReturn:
+        stopped.set()
         raise KeyboardInterrupt
 
-    before = None
+    def lost(what: Any) -> None:
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            report_lost(what)
+
+    report_lost, sys.unraisablehook = sys.unraisablehook, lost
+    before: dict[signal.Signals, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("always", Notice)
         warnings.showwarning = show
         try:
-            before = signal.signal(signal.SIGTERM, stop)
-        except ValueError:
-            # Not the main thread: whoever called main() there handles signals.
-            before = None
-        try:
-            yield
+            # Elsewhere than in the main thread, whoever called main() handles signals.
+            if threading.current_thread() is threading.main_thread():
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    before[number] = signal.signal(number, stop)
+            yield stopped
         finally:
-            if before is not None:
-                signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            sys.unraisablehook = report_lost
+
+
+def _redact(text: str) -> str:
+    from napari_ouroboros.volumes.credentials import redact
+
+    return redact(text)
 
 
 # -- the parser -------------------------------------------------------------------------------
@@ -382,7 +416,7 @@ def _shell_manners(debug: bool) -> Iterator[None]:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line and exit code 2."""
-        self.exit(2, f"{self.prog}: {redact(one_line(message))} (--help lists the options)\n")
+        self.exit(2, f"{self.prog}: {_redact(one_line(message))} (--help lists the options)\n")
 
 
 def _parser() -> argparse.ArgumentParser:

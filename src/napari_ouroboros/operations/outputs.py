@@ -139,7 +139,12 @@ def recipe_grid(source: dict[str, Any] | None, mip: int | None, name: str) -> tu
     return grid, number, str(level["key"])
 
 
-def open_source(source: dict[str, Any] | None, recipe: Path, timeout: float = 60.0) -> Volume:
+def open_source(
+    source: dict[str, Any] | None,
+    recipe: Path,
+    timeout: float = 60.0,
+    open_timeout: float = 20.0,
+) -> Volume:
     """Open the volume that a recipe was made from: where it was, or where it is beside the recipe.
 
     Raises
@@ -157,5 +162,5 @@ def open_source(source: dict[str, Any] | None, recipe: Path, timeout: float = 60
         None if relative is None else Path(os.path.normpath(recipe.absolute().parent / relative))
     )
     if moved is not None and moved.is_dir() and not Path(url.split("file://")[-1]).is_dir():
-        return open_volume(moved, timeout=timeout)
-    return open_volume(url, timeout=timeout)
+        return open_volume(moved, timeout=timeout, open_timeout=open_timeout)
+    return open_volume(url, timeout=timeout, open_timeout=open_timeout)

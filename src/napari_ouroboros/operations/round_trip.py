@@ -164,10 +164,9 @@ class _RoundTrip:
         level = volume.mip(mip)
         self.volume, self.mip, self.map = volume, mip, straightening
         self.grid = Grid(level.shape, level.resolution, level.voxel_offset)
+        self.stack = _SampledStack(sampler, straightening)
         self.gatherer = Gatherer(
-            straightening,
-            self.grid,
-            LabelGrid(_SampledStack(sampler, straightening), (1.0,) * 3, (0.0,) * 3),
+            straightening, self.grid, LabelGrid(self.stack, (1.0,) * 3, (0.0,) * 3)
         )
         self.blocks = touched_chunks(straightening, self.grid, _CHUNK)
         self.totals = np.zeros(3, np.int64)
@@ -189,12 +188,13 @@ class _RoundTrip:
     def _compare(
         self, index: tuple[int, int, int], segments: NDArray[np.int64], cancel: Cancel
     ) -> None:
+        self.stack.cancel = cancel  # the same one for every unit
         block = self.gatherer.block(index, _CHUNK, segments, cancel)
         inside = block.claims > 0
         if not inside.any():
             return
         box = block_box(index, _CHUNK, self.grid.shape)
-        truth = self.volume.read(self.mip, box)
+        truth = self.volume.read(self.mip, box, cancel=cancel)
         truth = truth[..., 0] if truth.ndim == 4 else truth
         truth = np.ascontiguousarray(truth).view(block.labels.dtype)
         with self._lock:
@@ -210,6 +210,7 @@ class _SampledStack:
 
     def __init__(self, sampler: SliceSampler, straightening: Straightening) -> None:
         self._sampler = sampler
+        self.cancel: Cancel | None = None
         self.shape = straightening.shape
         self.out_dtype = np.dtype(f"u{sampler.dtype.itemsize}")
         self.metadata: dict[str, Any] = {}
@@ -233,7 +234,8 @@ class _SampledStack:
                 return self._slabs[i]
         n, rows, columns = self.shape
         box = Box((i * self._step, min((i + 1) * self._step, n)), (0, rows), (0, columns))
-        slab = np.ascontiguousarray(self._sampler.read(box)[..., 0]).view(self.out_dtype)
+        values = self._sampler.read(box, self.cancel)[..., 0]
+        slab = np.ascontiguousarray(values).view(self.out_dtype)
         with self._lock:
             self._slabs[i] = slab
             while len(self._slabs) > self._most:
