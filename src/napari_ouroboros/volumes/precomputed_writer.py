@@ -15,7 +15,6 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -273,17 +272,40 @@ class PrecomputedWriter:
         with self.folder.writing():
             (z0, z1), (y0, y1), (x0, x1) = box
             try:
-                # One transaction, or a shard would be read and rewritten for every chunk.
-                with ts.Transaction() if self.sharded else nullcontext() as transaction:
-                    store = self._store
-                    if transaction is not None:
-                        store = store.with_transaction(transaction)
-                    store[x0:x1, y0:y1, z0:z1].write(array.transpose(2, 1, 0, 3)).result()
+                if self.sharded:
+                    # One transaction, or a shard would be read and rewritten for every chunk.
+                    with ts.Transaction() as transaction:
+                        store = self._store.with_transaction(transaction)
+                        store[x0:x1, y0:y1, z0:z1].write(array.transpose(2, 1, 0, 3)).result()
+                else:
+                    self._write_chunks(box, array)
             except (ValueError, OSError) as error:
                 raise self._trouble(error, array.nbytes) from error
         with self._count_lock:
             self.chunks_written += chunks
         return chunks
+
+    def _write_chunks(self, box: Box, array: NDArray[Any]) -> None:
+        """Write chunks one by one and wait for all of them, also when one of them fails.
+
+        A single write of several chunks gives up at the first that fails and leaves the others
+        under way: they would come back into a folder that is being removed.
+        """
+        futures = []
+        for part in _boxes(array.shape[:3], self.unit):
+            (z0, z1), (y0, y1), (x0, x1) = (
+                (low + a, low + b) for (low, _), (a, b) in zip(box, part, strict=True)
+            )
+            piece = array[tuple(slice(a, b) for a, b in part)]
+            futures.append(self._store[x0:x1, y0:y1, z0:z1].write(piece.transpose(2, 1, 0, 3)))
+        first: Exception | None = None
+        for future in futures:
+            try:
+                future.result()
+            except (ValueError, OSError) as error:
+                first = first or error
+        if first is not None:
+            raise first
 
     def _checked(self, box: Box, array: NDArray[Any]) -> NDArray[Any]:
         """Array (z, y, x, channel) that fits `box`; a misfit is a mistake of the caller."""
