@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -263,6 +262,3 @@ def _drawn(straightening: Straightening, grid: Grid) -> tuple[int, int]:
 def _share(value: float) -> str:
     """A percentage that says 100 % only when nothing changed."""
     return "100 %" if value == 1.0 else f"{min(100 * value, 99.9999):.4g} %"
-
-
-__all__: Sequence[str] = ["CheckReport", "check"]

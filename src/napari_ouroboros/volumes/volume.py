@@ -157,11 +157,6 @@ class Volume:
         """Outer corners of the finest level: lower and upper, each (3,) zyx nm."""
         return self.levels[0].bounds_nm
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the volume is a folder on this machine."""
-        return self._location.local
-
     def close(self) -> None:
         """Drop open connections. The volume can still be used and opens new ones."""
         with self._lock:
