@@ -16,8 +16,8 @@ from oracles.precomputed import write_by_hand
 
 from napari_ouroboros.errors import Cancelled, SourceError, UserError
 from napari_ouroboros.volumes import open_volume
+from napari_ouroboros.volumes.level import Level
 from napari_ouroboros.volumes.pool import ChunkPool
-from napari_ouroboros.volumes.precomputed import Level
 
 Index = tuple[int, int, int]
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_ouroboros.errors import Cancelled, OuroborosError, UserError
 from napari_ouroboros.volumes.inflight import POLL_SECONDS, CancelSignal, check_cancel
-from napari_ouroboros.volumes.precomputed import Index
+from napari_ouroboros.volumes.level import Index
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes.volume import Volume

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from napari_ouroboros.errors import SourceError, UserError
-from napari_ouroboros.geometry.grid import Grid
-
-Index = tuple[int, int, int]
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-Kind = Literal["image", "segmentation"]
+from napari_ouroboros.errors import SourceError
+from napari_ouroboros.volumes.level import Index, Kind, Level, VolumeInfo
 
 DTYPES = (
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",
@@ -33,65 +28,6 @@ _OTHER_THINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Level(Grid):
-    """One mip of a volume: a `Grid` cut into chunks. Everything zyx.
-
-    Parameters
-    ----------
-    shape, resolution, voxel_offset
-        See `Grid`; resolution in nm, voxel_offset in voxels of this level.
-    chunk : (int, int, int)
-        Size of a chunk in voxels; those at the upper ends are clipped.
-    key : str
-        Name of the level's folder inside the volume.
-    encoding : str
-        How the chunks are encoded: ``raw``, ``jpeg``, ``compressed_segmentation``, ...
-    sharded : bool
-        Whether many chunks share one file.
-    block : (int, int, int) or None
-        Block size of ``compressed_segmentation``.
-    sharding : dict or None
-        The `sharding` member as it stands in the file.
-    """
-
-    chunk: Index = field(default=(64, 64, 64), kw_only=True)
-    key: str = field(default="", kw_only=True)
-    encoding: str = field(default="raw", kw_only=True)
-    block: Index | None = field(default=None, kw_only=True, repr=False)
-    sharding: Mapping[str, Any] | None = field(
-        default=None, kw_only=True, repr=False, compare=False
-    )
-
-    @property
-    def sharded(self) -> bool:
-        """Whether many chunks share one file."""
-        return self.sharding is not None
-
-    @property
-    def chunk_grid(self) -> Index:
-        """Number of chunks along z, y and x."""
-        z, y, x = (-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
-        return z, y, x
-
-    def chunk_box(self, index: Index) -> Box:
-        """Array indices ((z0, z1), (y0, y1), (x0, x1)) of the chunk with index zyx, clipped.
-
-        Raises
-        ------
-        IndexError
-            There is no such chunk.
-        """
-        for i, n in zip(index, self.chunk_grid, strict=True):
-            if not 0 <= i < n:
-                raise IndexError(f"chunk {tuple(index)} is outside the grid {self.chunk_grid}")
-        z, y, x = (
-            (int(i) * c, min((int(i) + 1) * c, n))
-            for i, c, n in zip(index, self.chunk, self.shape, strict=True)
-        )
-        return z, y, x
-
-
 def chunk_name(level: Level, index: Index) -> str:
     """Name of the chunk with index zyx in an unsharded level: ``<key>/x0-x1_y0-y1_z0-z1``."""
     parts = [
@@ -101,43 +37,7 @@ def chunk_name(level: Level, index: Index) -> str:
     return f"{level.key}/{'_'.join(reversed(parts))}"
 
 
-def checked_box(box: Box | None, level: Level) -> Box:
-    """Return `box`, or the whole level for ``None``.
-
-    Raises
-    ------
-    UserError
-        It is not three pairs of whole numbers inside the level.
-    """
-    if box is None:
-        z, y, x = level.shape
-        return (0, z), (0, y), (0, x)
-    try:
-        spans = [(int(a), int(b)) for a, b in box]
-        exact = all(a == c and b == d for (a, b), (c, d) in zip(spans, box, strict=True))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(
-            f"a box is ((z0, z1), (y0, y1), (x0, x1)) in voxels; this is {box!r}"
-        ) from error
-    if len(spans) != 3 or not exact:
-        raise UserError(f"a box is ((z0, z1), (y0, y1), (x0, x1)) in voxels; this is {box!r}")
-    for (a, b), n in zip(spans, level.shape, strict=True):
-        if not 0 <= a <= b <= n:
-            raise UserError(f"the box {box} is not inside the level's shape {level.shape} (zyx)")
-    return spans[0], spans[1], spans[2]
-
-
-@dataclass(frozen=True)
-class PrecomputedInfo:
-    """What an `info` file says: levels finest first, as in the file."""
-
-    levels: tuple[Level, ...]
-    dtype: np.dtype[Any]
-    channels: int
-    kind: Kind
-
-
-def parse_info(info: Mapping[str, Any], shown: str) -> PrecomputedInfo:
+def parse_info(info: Mapping[str, Any], shown: str) -> VolumeInfo:
     """Read an `info` file.
 
     Parameters
@@ -166,7 +66,7 @@ def parse_info(info: Mapping[str, Any], shown: str) -> PrecomputedInfo:
         raise SourceError(f"{shown}: num_channels must be 1 or more; it is {channels!r}")
     kind: Kind = "segmentation" if info.get("type") == "segmentation" else "image"
     levels = tuple(_level(scale, f"{shown}: scale {i}") for i, scale in enumerate(scales))
-    return PrecomputedInfo(levels, np.dtype(name), int(channels), kind)
+    return VolumeInfo(levels, np.dtype(name), int(channels), kind)
 
 
 def _level(scale: Any, shown: str) -> Level:

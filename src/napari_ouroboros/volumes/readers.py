@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from napari_ouroboros.errors import SourceError
 from napari_ouroboros.volumes.decode import decode_chunk
 from napari_ouroboros.volumes.fetch import Fetcher
+from napari_ouroboros.volumes.level import Index, VolumeInfo
 from napari_ouroboros.volumes.location import Location
-from napari_ouroboros.volumes.precomputed import Index, PrecomputedInfo, chunk_name
+from napari_ouroboros.volumes.precomputed import chunk_name
 from napari_ouroboros.volumes.sharded import ShardedLevel
 from napari_ouroboros.volumes.whole import CorruptChunk
 
@@ -26,14 +27,14 @@ class Reader(Protocol):
         """Drop open connections."""
 
 
-def choose_reader(location: Location, info: PrecomputedInfo) -> tuple[str, str]:
+def choose_reader(location: Location, info: VolumeInfo) -> tuple[str, str]:
     """Return the name of the reader for this volume, and the reason in a few words."""
     where = "in a folder" if location.local else "over HTTP"
     encodings = ", ".join(sorted({level.encoding for level in info.levels}))
     return "cloud-volume", f"it decodes every precomputed encoding (here {encodings}, {where})"
 
 
-def make_reader(name: str, location: Location, info: PrecomputedInfo, fetcher: Fetcher) -> Reader:
+def make_reader(name: str, location: Location, info: VolumeInfo, fetcher: Fetcher) -> Reader:
     """Return the reader that `choose_reader` named."""
     if name != "cloud-volume":
         raise ValueError(f"no reader is called {name!r}")
@@ -47,7 +48,7 @@ class CloudVolumeReader:
     and an empty file for zeros, and reads local files one after the other.
     """
 
-    def __init__(self, location: Location, info: PrecomputedInfo, fetcher: Fetcher) -> None:
+    def __init__(self, location: Location, info: VolumeInfo, fetcher: Fetcher) -> None:
         self._location = location
         self._info = info
         self._fetcher = fetcher

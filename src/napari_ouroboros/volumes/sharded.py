@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from napari_ouroboros.errors import SourceError, one_line
 from napari_ouroboros.volumes.decode import import_cloudvolume
 from napari_ouroboros.volumes.fetch import Fetcher, decompress
+from napari_ouroboros.volumes.level import Index, Level
 from napari_ouroboros.volumes.location import Location
-from napari_ouroboros.volumes.precomputed import Index, Level, chunk_name
+from napari_ouroboros.volumes.precomputed import chunk_name
 
 T = TypeVar("T")
 

@@ -17,17 +17,9 @@ from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.volumes.deadline import call
 from napari_ouroboros.volumes.fetch import Fetcher, fetch_json, make_fetcher
 from napari_ouroboros.volumes.inflight import CancelSignal, as_completed
+from napari_ouroboros.volumes.level import Box, Index, Kind, Level, VolumeInfo, checked_box
 from napari_ouroboros.volumes.location import Location, parse_location
-from napari_ouroboros.volumes.precomputed import (
-    Box,
-    Index,
-    Kind,
-    Level,
-    PrecomputedInfo,
-    checked_box,
-    chunk_name,
-    parse_info,
-)
+from napari_ouroboros.volumes.precomputed import chunk_name, parse_info
 from napari_ouroboros.volumes.readers import Reader, choose_reader, make_reader
 
 if TYPE_CHECKING:
@@ -74,7 +66,7 @@ def open_volume(
             raise UserError(f"{name} must be more than 0 s; it is {seconds}")
     location = parse_location(url)
 
-    def read_info() -> PrecomputedInfo:
+    def read_info() -> VolumeInfo:
         fetcher = make_fetcher(location, open_timeout)
         try:
             info = fetch_json(fetcher, location, "info")
@@ -121,7 +113,7 @@ class Volume:
         Seconds without a byte after which a chunk is given up.
     """
 
-    def __init__(self, location: Location, info: PrecomputedInfo, timeout: float) -> None:
+    def __init__(self, location: Location, info: VolumeInfo, timeout: float) -> None:
         self._location = location
         self._info = info
         self.url: str = location.url
