@@ -1,0 +1,167 @@
+"""What each command does with its options."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+
+from napari_ouroboros.cli.printing import bar, print_plan, print_report
+from napari_ouroboros.cli.scene import from_recipe, from_state, limits
+from napari_ouroboros.errors import OuroborosError, UserError
+
+
+def straighten(options: argparse.Namespace) -> None:
+    """Slices perpendicular to the trace of a state, into a file."""
+    import time
+
+    from napari_ouroboros.operations.straighten_job import StraightenJob
+
+    start = time.monotonic()
+    volume, map_, mip, kind = from_state(options)
+    job = StraightenJob(
+        options.output,
+        volume,
+        map_,
+        mip,
+        options.interpolation,
+        slices=options.slices,
+        fill=options.fill,
+        missing=options.missing,
+        kind=kind,
+        memory=options.memory * 2**20,
+        threads=options.threads,
+        overwrite=options.overwrite,
+        command=options.command_line,
+    )
+    if options.dry_run:
+        print_plan(job.plan(), options, {"shape": job.shape, "mip": mip})
+        return
+    with bar("straightening", "slab", options) as progress:
+        report = job.run(progress, options.stop, start)
+        options.finished = report.path
+    settled = report.straightening
+    print_report(
+        report,
+        options,
+        f"{report.path}: {' x '.join(map(str, report.shape))} {report.dtype}, pixels "
+        f"{settled.pitch_nm:g} nm, {settled.spacing_nm:g} nm between slices "
+        f"({report.seconds:.1f} s, {report.chunks_fetched} chunks"
+        + (f", {report.chunks_missing} missing" if report.chunks_missing else "")
+        + f")\nrecipe: {report.recipe}"
+        + (f"\nleft of the curve: {settled.remainder_nm:.1f} nm" if settled.remainder_nm else "")
+        + f"\n{settled.exactness(job.level.resolution).text}",
+    )
+
+
+def backproject(options: argparse.Namespace) -> None:
+    """Labels home into the volume."""
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.operations.backproject_job import BackprojectJob
+
+    if len(options.labels) != len(options.recipe):
+        raise UserError(
+            f"{len(options.labels)} label volumes for {len(options.recipe)} recipes; "
+            "give --recipe once for each"
+        )
+    maps = [Straightening.load(path) for path in options.recipe]
+    single = len(maps) == 1
+    job = BackprojectJob(
+        options.labels[0] if single else options.labels,
+        maps[0] if single else maps,
+        options.output,
+        mip=options.mip,
+        keep=options.keep,
+        labels_scale=options.labels_scale,
+        labels_offset=options.labels_offset,
+        dtype=options.dtype,
+        conflicts=options.conflicts,
+        threads=options.threads,
+        overwrite=options.overwrite,
+        command=options.command_line,
+    )
+    if options.dry_run:
+        print_plan(job.plan(), options, {"mip": job.mip, "dtype": str(job.dtype)})
+        return
+    with bar("backprojecting", "chunk", options) as progress:
+        report = job.run(progress, options.stop)
+        options.finished = report.path
+    lines = [
+        f"{report.path}: {report.voxels_labelled:,} voxels labelled of {report.voxels_in_tube:,} "
+        f"in the tube, {report.dtype}, {report.chunks_written} of {report.chunks_touched} chunks "
+        f"written ({report.seconds:.1f} s)"
+    ]
+    if report.voxels_contested:
+        lines.append(
+            f"{report.voxels_contested:,} voxels were claimed by several slices; the nearest "
+            "centre line got them"
+        )
+    if report.voxels_between_traces:
+        lines.append(f"{report.voxels_between_traces:,} voxels had labels of several traces")
+    lines.append(f"open in Neuroglancer as precomputed://file://{report.path}")
+    print_report(report, options, "\n".join(lines))
+
+
+def check(options: argparse.Namespace) -> None:
+    """Straighten, backproject, compare."""
+    from napari_ouroboros.operations import round_trip
+    from napari_ouroboros.operations.outputs import is_recipe
+
+    if is_recipe(options.source):
+        volume, map_, mip = from_recipe(options)
+    else:
+        volume, map_, mip, _ = from_state(options)
+    with bar("checking", "chunk", options) as progress:
+        report = round_trip.check(
+            volume,
+            map_,
+            mip,
+            missing=options.missing,
+            memory=options.memory * 2**20,
+            threads=options.threads,
+            progress=progress,
+            cancel=options.stop,
+        )
+    facts = {
+        "promised_volume_exact": report.promised.volume_exact,
+        "promised_drawn_exact": report.promised.drawn_exact,
+        "volume_agreement": report.volume_agreement,
+        "drawn_agreement": report.drawn_agreement,
+        "voxels": report.voxels,
+        "voxels_changed": report.voxels_changed,
+        "voxels_contested": report.voxels_contested,
+        "samples": report.samples,
+        "samples_changed": report.samples_changed,
+        "max_kappa_w": report.folds.max_kappa_w,
+        "largest_width": report.folds.largest_width,
+        "kept_promises": report.kept_promises,
+    }
+    print(json.dumps(facts) if options.json else report.text)
+    if not report.kept_promises:
+        raise OuroborosError("the round trip is not what was promised: please report this")
+
+
+def info(options: argparse.Namespace) -> None:
+    """What a volume, a state or a recipe is."""
+    from napari_ouroboros.operations.info import as_text, describe
+
+    facts = describe(options.source, **limits(options))
+    print(json.dumps(facts, default=str) if options.json else as_text(facts))
+
+
+def demo(options: argparse.Namespace) -> None:
+    """The whole way on a phantom."""
+    from napari_ouroboros.operations.demo import main as run_demo
+
+    run_demo(
+        options.output,
+        headless=options.headless,
+        overwrite=options.overwrite,
+        as_json=options.json,
+        dry_run=options.dry_run,
+    )
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    command.__name__: command for command in (demo, straighten, backproject, check, info)
+}
