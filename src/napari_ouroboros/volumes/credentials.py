@@ -45,8 +45,13 @@ def http_login(host: str) -> tuple[str, str] | None:
     return (found[0] or "", found[2] or "") if found else None
 
 
-# A slash may be written as %2F, and so on, where a URL lies inside another one.
-_LOGIN = re.compile(r"(//|%2F%2F)(?:(?!%2F)[^/\s|?#\"<>])*(?:@|%40)", re.IGNORECASE)
+# A slash may be written as %2F, and so on, where a URL lies inside another one. A password
+# that was pasted as it is may hold anything; "name:" and no port number give it away.
+_LOGIN = re.compile(
+    r"(//|%2F%2F)(?:(?:(?!%2F)[^/\s|?#\"<>])*(?:@|%40)"
+    r"|[^/\s:|?#\"<>@]+:(?!\d*(?:[/?#|\s]|$))[^\s\"<>]*@)",
+    re.IGNORECASE,
+)
 # "url: /path" is how urllib3 names what it asked for.
 _QUERY = re.compile(
     r"((?:(?:://|url: /)[^\s?|#\"'<>]*?|%3A%2F%2F[^\s?|#\"'<>]*?))(?:\?|%3F)[^\s|#\"'<>]*",

@@ -78,7 +78,7 @@ def open_volume(
 
     # Not renewed by single bytes, unlike the chunks' limit: `info` is small.
     info = call(read_info, open_timeout, location.shown("info"))
-    return Volume(location, info, timeout)
+    return Volume(location.with_format("precomputed"), info, timeout)
 
 
 def _no_info(fetcher: Fetcher, location: Location) -> Exception:
