@@ -12,18 +12,24 @@ from napari_ouroboros.geometry import recipe as recipes
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter
+    from napari_ouroboros.volumes.zarr_writer import ZarrWriter
 
-#: Chunks of what we write as precomputed, zyx.
+#: Chunks of what we write as precomputed or OME-Zarr, zyx.
 CHUNK = (64, 64, 64)
 
 _DOUBLE = (".ome.tif", ".ome.tiff", ".ome.zarr")
 _TIFF = (".tif", ".tiff")
+_ZARR = (".zarr",)
+
+Output = Literal["tiff", "zarr", "precomputed"]
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
-    """The folder or file of a destination, ``precomputed://`` and ``file://`` taken off."""
+    """The folder or file of a destination, without ``precomputed://``, ``zarr://``, ``file://``."""
     text = os.fspath(path)
     text = text.removesuffix("|neuroglancer-precomputed:").removeprefix("precomputed://")
+    text = text.removeprefix("zarr://")
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     elif "://" in text:
@@ -35,18 +41,40 @@ def local_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.normpath(text)).absolute()
 
 
-def output_kind(path: str | os.PathLike[str]) -> Literal["tiff", "precomputed"]:
-    """What the name asks for: ``.tif``/``.tiff`` or a folder; UserError for another suffix."""
+def output_kind(path: str | os.PathLike[str]) -> Output:
+    """What the name asks for: ``.tif``/``.tiff``, ``.zarr`` or a folder; UserError for others."""
     text = os.fspath(path)
+    if text.startswith("precomputed://") or text.endswith("|neuroglancer-precomputed:"):
+        return "precomputed"
     suffix = Path(text.rstrip("/")).suffix.lower()
     if suffix in _TIFF:
         return "tiff"
-    if not suffix or text.startswith("precomputed://") or _is_number(suffix[1:]):
+    if suffix in _ZARR:
+        return "zarr"
+    if text.startswith("zarr://"):
+        raise UserError(f"the name of an OME-Zarr volume ends in .zarr; {text} does not")
+    if not suffix or _is_number(suffix[1:]):
         return "precomputed"
     raise UserError(
-        f"cannot write {suffix!r} files; use .tif for a TIFF, or a name without a suffix for a "
-        "precomputed folder"
+        f"cannot write {suffix!r} files; use .tif for a TIFF, .zarr for OME-Zarr, or a name "
+        "without a suffix for a precomputed folder"
     )
+
+
+def is_replaceable(path: Path, output: Output) -> bool:
+    """Whether a folder is a finished result of this kind, written by this program."""
+    from napari_ouroboros.volumes.precomputed_writer import is_our_precomputed
+    from napari_ouroboros.volumes.zarr_writer import is_our_zarr
+
+    return (is_our_zarr if output == "zarr" else is_our_precomputed)(path)
+
+
+def volume_writer(output: Output) -> type[PrecomputedWriter] | type[ZarrWriter]:
+    """The writer of chunked volumes of this kind."""
+    from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter
+    from napari_ouroboros.volumes.zarr_writer import ZarrWriter
+
+    return ZarrWriter if output == "zarr" else PrecomputedWriter
 
 
 def _is_number(text: str) -> bool:

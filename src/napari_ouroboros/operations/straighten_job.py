@@ -21,10 +21,12 @@ from napari_ouroboros.operations.outputs import (
     CHUNK,
     check_free,
     check_recipe_free,
+    is_replaceable,
     local_path,
     output_kind,
     recipe_path,
     source_record,
+    volume_writer,
 )
 from napari_ouroboros.operations.outside_volume import check_reach
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
@@ -40,8 +42,8 @@ from napari_ouroboros.operations.sampler import (
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
-    from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter
-    from napari_ouroboros.volumes.staging import StagedFile
+    from napari_ouroboros.volumes.chunk_writer import ChunkWriter
+    from napari_ouroboros.volumes.staging import StagedFile, StagedFolder
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,9 @@ def straighten_to(
     Parameters
     ----------
     path : path or ``precomputed://file://...``
-        ``.tif`` / ``.tiff`` for a TIFF; a folder name for Neuroglancer precomputed with
-        xyz = (column, row, slice). The recipe is written beside it, as
-        ``NAME.recipe.json``.
+        ``.tif`` / ``.tiff`` for a TIFF; ``.zarr`` for OME-Zarr with zyx = (slice, row, column);
+        another folder name for Neuroglancer precomputed with xyz = (column, row, slice). The
+        recipe is written beside it, as ``NAME.recipe.json``.
     volume, straightening, mip, interpolation, fill, missing
         As for `straighten`.
     slices : (first, last + 1), optional
@@ -162,6 +164,8 @@ class StraightenJob:
         self.output = output_kind(path)
         self.path = local_path(path)
         self.volume, self.mip = volume, mip
+        if self.output == "precomputed" and volume.dtype == np.float64:
+            raise UserError("precomputed has no float64; write a .tif or .zarr instead")
         self.method = choose_interpolation(volume, interpolation, kind)
         self.level = volume.mip(mip)
         self.map = straightening.resolved(self.level.resolution)
@@ -174,7 +178,7 @@ class StraightenJob:
         self.outside = check_reach(volume, self.map, mip)
         self.threads = threads or default_threads()
         self._progress: Progress | None = None
-        self._writer: PrecomputedWriter
+        self._writer: ChunkWriter
         self.sampler = SliceSampler(
             volume, self.map, mip, self.method, fill, missing, memory, self.threads
         )
@@ -187,7 +191,7 @@ class StraightenJob:
         return shape if self.volume.channels == 1 else (*shape, self.volume.channels)
 
     def boxes(self) -> list[Box]:
-        """The write units: slabs of whole slices for TIFF, chunk layers for precomputed."""
+        """The write units: slabs of whole slices for TIFF, else layers of chunks."""
         first, last = self.slices
         shape = (last - first, self.map.height, self.map.width)
         if self.output == "tiff":
@@ -242,7 +246,7 @@ class StraightenJob:
                 self._progress = progress
                 self._write_tiff(cancel)
             else:
-                self._write_precomputed(progress, cancel)
+                self._write_chunks(progress, cancel)
         first, last = self.slices
         return StraightenReport(
             path=self.path,
@@ -277,23 +281,17 @@ class StraightenJob:
                     # Labels shrink a hundredfold; the noise of an image does not.
                     compression="zlib" if self.is_segmentation else None,
                 )
-            file.commit()
-            recipe.commit()
+            self._commit(recipe, file)
 
-    def _write_precomputed(self, progress: Progress | None, cancel: Cancel | None) -> None:
-        from napari_ouroboros.volumes.precomputed_writer import (
-            PrecomputedWriter,
-            is_our_precomputed,
-        )
+    def _write_chunks(self, progress: Progress | None, cancel: Cancel | None) -> None:
         from napari_ouroboros.volumes.staging import StagedFolder
 
-        if self.volume.dtype == np.float64:
-            raise UserError("precomputed has no float64; write a .tif instead")
+        is_ours = partial(is_replaceable, output=self.output)
         with (
             self._staged_recipe() as recipe,
-            StagedFolder(self.path, self.overwrite, is_our_precomputed) as folder,
+            StagedFolder(self.path, self.overwrite, is_ours) as folder,
         ):
-            self._writer = PrecomputedWriter(
+            self._writer = volume_writer(self.output)(
                 folder,
                 shape=self.shape[:3],
                 resolution=(self.map.mean_spacing_nm, self.map.pitch_nm, self.map.pitch_nm),
@@ -306,12 +304,11 @@ class StraightenJob:
             )
             # One unit more than processors: one waits for its chunks while the others compute.
             self.plan().run(self.threads + 1, progress, cancel, folder.done)
-            folder.commit()
-            recipe.commit()
+            self._commit(recipe, folder)
 
     @contextmanager
     def _staged_recipe(self) -> Iterator[StagedFile]:
-        """The recipe, on disk before the result appears: neither is ever there alone."""
+        """The recipe, written before the result is: a full disk is met early."""
         from napari_ouroboros.volumes.staging import StagedFile
 
         record = source_record(self.volume, self.mip, self.path)
@@ -320,6 +317,24 @@ class StraightenJob:
             with recipe.writing():
                 save_recipe(self.map, recipe.path, record, output=self.path.name)
             yield recipe
+
+    def _commit(self, recipe: StagedFile, result: StagedFile | StagedFolder) -> None:
+        """Both in their places, the recipe first: a result is never there without its recipe.
+
+        Killed in between, this leaves a recipe for which the result can be made again; labels of
+        an older result do not fit it, and say so.
+        """
+        path = recipe.destination
+        older = path.read_bytes() if path.exists() else None
+        recipe.commit()
+        try:
+            result.commit()
+        except BaseException:
+            if older is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(older)
+            raise
 
     def _target(self, box: Box) -> Box:
         """Where a box lies in what is written: from the first slice asked for."""
