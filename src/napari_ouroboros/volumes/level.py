@@ -35,6 +35,9 @@ class ArrayLayout:
         Between the numbers in a chunk's name.
     prefix : str
         Before them: ``c/`` in zarr 3.
+    metadata : dict
+        The array's own JSON (``.zarray``, ``zarr.json``, ``attributes.json``), which says how its
+        chunks are encoded.
     """
 
     driver: Literal["zarr2", "zarr3", "n5"]
@@ -43,6 +46,7 @@ class ArrayLayout:
     chunk: tuple[int, ...] = ()
     separator: str = "/"
     prefix: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
