@@ -1,0 +1,157 @@
+"""The grids on which labels go home: the source's own, as far as the destination can say them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ouroboros.errors import Notice, UserError
+from napari_ouroboros.geometry import Grid
+
+if TYPE_CHECKING:
+    from napari_ouroboros.operations.outputs import Output
+    from napari_ouroboros.volumes import Volume
+
+# Voxels by which a result may lie beside its source without a word: no viewer shows it.
+_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One level of the source, and how the result says it.
+
+    Attributes
+    ----------
+    mip : int
+    source : Grid
+        Where the source's voxels lie; a zarr's or N5's voxel_offset need not be whole.
+    written : Grid
+        The same voxels as the destination says them.
+    key : str or None
+        The source's name of the level; None lets the writer choose.
+    """
+
+    mip: int
+    source: Grid
+    written: Grid
+    key: str | None
+
+    @property
+    def shift_nm(self) -> tuple[float, float, float]:
+        """What has to be added to written positions, zyx nm; 0 below a hundredth of a voxel."""
+        voxels = np.subtract(self.source.voxel_offset, self.written.voxel_offset)
+        voxels[np.abs(voxels) <= _TOLERANCE] = 0
+        z, y, x = (float(n) for n in voxels * self.source.resolution)
+        return z, y, x
+
+
+def scales_of(
+    recorded: dict[str, Any] | None, like: Volume | None, mip: int | None, output: Output
+) -> list[Scale]:
+    """Scale M of the source and all that are coarser, from fine to coarse.
+
+    Parameters
+    ----------
+    recorded : dict or None
+        What the recipe noted of its source.
+    like : Volume, optional
+        The source itself; counts before `recorded`.
+    mip : int, optional
+        M; default the recipe's, else 0.
+    output : {"precomputed", "zarr"}
+        Precomputed volumes have whole voxel offsets.
+
+    Raises
+    ------
+    UserError
+        No source is known, or it has no such mip.
+    """
+    number = int((recorded or {}).get("mip", 0)) if mip is None else int(mip)
+    if like is not None:
+        like.mip(number)  # says which mips there are
+        levels = [(Grid(v.shape, v.resolution, v.voxel_offset), v.key) for v in like.levels]
+    else:
+        levels = _recorded_levels(recorded)
+    if not 0 <= number < len(levels):
+        raise UserError(f"there is no mip {number}; the source has mips 0 to {len(levels) - 1}")
+    return [
+        Scale(i, grid, _as_written(grid, output), _safe_key(key) if output != "zarr" else None)
+        for i, (grid, key) in enumerate(levels)
+        if i >= number
+    ]
+
+
+def check_coarser(scales: Sequence[Scale]) -> None:
+    """UserError when a scale that `--pyramid` would make is not coarser; Notice when there is none.
+
+    The first of `scales` is the one that labels are written to.
+    """
+    finest, *coarser = scales
+    if not coarser:
+        warnings.warn(
+            f"the source has no scale coarser than mip {finest.mip}, so a pyramid adds nothing",
+            Notice,
+            stacklevel=3,
+        )
+    for scale in coarser:
+        ratio = np.divide(scale.source.resolution, finest.source.resolution)
+        if ratio.min() < 1 - 1e-6:
+            raise UserError(
+                f"mip {scale.mip} of the source is finer than mip {finest.mip} along an axis "
+                f"({scale.source.resolution} and {finest.source.resolution} nm, zyx): it cannot "
+                "be made from it; leave --pyramid out"
+            )
+
+
+def notice_shift(scale: Scale) -> None:
+    """Say so when the result cannot lie where its source does."""
+    if any(scale.shift_nm):
+        z, y, x = scale.shift_nm
+        warnings.warn(
+            f"the source begins at {_three(scale.source.voxel_offset)} voxels (zyx), a precomputed "
+            f"volume at whole ones: shift the result by {z:g}, {y:g}, {x:g} nm (zyx) to lay it on "
+            "the source, or write a .zarr",
+            Notice,
+            stacklevel=3,
+        )
+
+
+def _recorded_levels(recorded: dict[str, Any] | None) -> list[tuple[Grid, str]]:
+    levels = (recorded or {}).get("levels")
+    if not levels:
+        raise UserError(
+            "the recipe records no source volume, so there is no grid to label; use the recipe "
+            "that straighten wrote, or name a volume in Python: like=open_volume(url)"
+        )
+    return [
+        (
+            Grid(tuple(level["shape"]), tuple(level["resolution"]), tuple(level["voxel_offset"])),
+            str(level["key"]),
+        )
+        for level in levels
+    ]
+
+
+def _as_written(grid: Grid, output: Output) -> Grid:
+    if output == "zarr":
+        return grid
+    # Half up, as everywhere; Python's own round() goes to the even neighbour.
+    z, y, x = (int(np.floor(o + 0.5)) for o in grid.voxel_offset)
+    return Grid(grid.shape, grid.resolution, (z, y, x))
+
+
+def _safe_key(key: str) -> str | None:
+    """A recipe may come from anywhere: its keys must not lead out of the result's folder."""
+    path = PurePosixPath(key)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in key or ":" in key:
+        return None
+    return key
+
+
+def _three(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{n:g}" for n in numbers)
