@@ -365,5 +365,5 @@ def _level(dataset: _Dataset, axes: ArrayAxes, place: _Place) -> Level:
         chunk=(chunk[0], chunk[1], chunk[2]),
         key=dataset.key,
         encoding=dataset.encoding,
-        array=ArrayLayout("n5", axes.axes, axes.fixed, dataset.block),
+        array=ArrayLayout("n5", axes.axes, axes.fixed, dataset.block, metadata=dataset.attributes),
     )

@@ -206,7 +206,13 @@ def make_level(
         encoding=array.encoding,
         sharding=array.sharding,
         array=ArrayLayout(
-            driver, axes.axes, axes.fixed, array.chunk, array.separator, array.prefix
+            driver,
+            axes.axes,
+            axes.fixed,
+            array.chunk,
+            array.separator,
+            array.prefix,
+            array.node.json,
         ),
     )
 
