@@ -320,6 +320,28 @@ def test_shards_are_boxes_of_at_most_128_mb_and_cover_the_volume(tmp_path: Path)
             files = now
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    grid=st.tuples(*[st.integers(1, 40)] * 3),
+    dtype=st.sampled_from(["uint8", "uint64"]),
+    chunk=st.tuples(*[st.sampled_from([32, 64, 128])] * 3),
+)
+def test_a_shard_is_the_box_that_tensorstore_says(
+    tmp_path_factory: pytest.TempPathFactory,
+    grid: tuple[int, int, int],
+    dtype: str,
+    chunk: tuple[int, int, int],
+) -> None:
+    shape = [n * c for n, c in zip(grid, chunk, strict=True)]
+    with StagedFolder(tmp_path_factory.mktemp("any") / "out", False, is_our_precomputed) as folder:
+        writer = new_writer(folder, shape=shape, dtype=dtype, chunk=chunk, sharded=True)
+        layout = writer._store.chunk_layout.write_chunk.shape
+    assert layout is not None
+    # An axis of which one shard holds everything has no limit there.
+    for unit, said, n, c in zip(writer.unit, layout, shape, chunk, strict=False):
+        assert unit == said or (unit >= n and said in (0, c << (n // c - 1).bit_length(), n))
+
+
 def test_chunks_cover_the_volume_once(tmp_path: Path) -> None:
     with StagedFolder(tmp_path / "out", False, is_our_precomputed) as folder:
         writer = PrecomputedWriter(
@@ -362,6 +384,27 @@ def test_coarser_scales_share_the_volume(tmp_path: Path) -> None:
         np.testing.assert_array_equal(by_cloud_volume(tmp_path / "out", scale)[..., 0], array)
         np.testing.assert_array_equal(by_tensorstore(tmp_path / "out", scale)[..., 0], array)
     assert scale_of(tmp_path / "out", 1)["voxel_offset"] == [3, -2, 2]
+
+
+def test_the_chunks_of_a_shard_given_one_by_one(tmp_path: Path) -> None:
+    """A shard of which only some chunks have labels, in the order in which they were made."""
+    labels = np.zeros((64, 64, 64), np.uint64)
+    with StagedFolder(tmp_path / "out", False, is_our_precomputed) as folder:
+        writer = new_writer(folder, shape=labels.shape, chunk=(16, 16, 16), sharded=True)
+        assert writer.unit == labels.shape
+        parts = []
+        for number in (60, 3, 17, 40):
+            box = list(writer.chunks())[number]
+            labels[tuple(slice(*ends) for ends in box)] = random_labels((16, 16, 16))
+            parts.append((box, cut(labels, box)))
+        empty = next(iter(writer.chunks()))
+        assert writer.write_unit([*parts, (empty, cut(labels, empty))]) == 4
+        assert writer.chunks_written == 4
+        np.testing.assert_array_equal(writer.read_back().read(((0, 64),) * 3), labels)
+        folder.commit()
+    assert len(list((tmp_path / "out" / "8_8_8").iterdir())) == 1
+    np.testing.assert_array_equal(by_cloud_volume(tmp_path / "out")[..., 0], labels)
+    np.testing.assert_array_equal(by_tensorstore(tmp_path / "out")[..., 0], labels)
 
 
 # unfinished ones -----------------------------------------------------------------------------

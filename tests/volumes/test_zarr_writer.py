@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from small_disk import small_disk
 
 from napari_ouroboros.errors import Cancelled, DestinationError, UserError
-from napari_ouroboros.volumes.chunk_writer import Box
+from napari_ouroboros.volumes.level import Box
 from napari_ouroboros.volumes.staging import StagedFolder
 from napari_ouroboros.volumes.zarr_writer import ZarrWriter, is_our_zarr
 

@@ -13,20 +13,18 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import DestinationError, UserError, one_line
 from napari_ouroboros.volumes.disk import destination_error
+from napari_ouroboros.volumes.level import Box, Kind
 from napari_ouroboros.volumes.staging import StagedFolder
 
 if TYPE_CHECKING:
     import tensorstore
-
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-Kind = Literal["image", "segmentation"]
 
 #: Where results carry what this program notes about them; only what has it is ever overwritten.
 OUR_KEY = "napari_ouroboros"

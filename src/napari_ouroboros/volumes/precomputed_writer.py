@@ -17,14 +17,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from napari_ouroboros.errors import UserError, one_line
-from napari_ouroboros.volumes.chunk_writer import (
-    OUR_KEY,
-    Box,
-    ChunkWriter,
-    Kind,
-    lengths,
-    whole_numbers,
-)
+from napari_ouroboros.volumes.chunk_writer import OUR_KEY, ChunkWriter, lengths, whole_numbers
+from napari_ouroboros.volumes.level import Box, Kind
 from napari_ouroboros.volumes.staging import StagedFolder
 
 if TYPE_CHECKING:
@@ -53,6 +47,32 @@ def our_metadata(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return dict(found) if isinstance(found, dict) else None
+
+
+def shard_unit(
+    shape: Sequence[int], chunk: Sequence[int], chunk_bytes: int
+) -> tuple[int, int, int]:
+    """Voxels (zyx) of the box of chunks that `PrecomputedWriter` packs into one shard.
+
+    Chunks are numbered by interleaving the bits of their x, y and z indices, an axis dropping out
+    when its bits are used up; those that differ only in the lowest bits share a shard.
+    """
+    grid = [math.ceil(n / c) for n, c in zip(shape, chunk, strict=True)]
+    left = _shard_bits(grid, chunk_bytes)
+    bits = [0, 0, 0]
+    while left:
+        for axis in (2, 1, 0):
+            if left and 1 << bits[axis] < grid[axis]:
+                bits[axis] += 1
+                left -= 1
+    z, y, x = (c << b for c, b in zip(chunk, bits, strict=True))
+    return z, y, x
+
+
+def _shard_bits(grid: Sequence[int], chunk_bytes: int) -> int:
+    """How many bits of a chunk's number are within its shard."""
+    all_bits = sum((n - 1).bit_length() for n in grid)
+    return min(all_bits, max(0, (_SHARD_BYTES // chunk_bytes).bit_length() - 1))
 
 
 class PrecomputedWriter(ChunkWriter):
@@ -180,17 +200,15 @@ class PrecomputedWriter(ChunkWriter):
         self._scale = scale
         self._start()
         if self.sharded:
-            # The box of one shard, as tensorstore groups the chunks.
-            z, y, x, _ = (int(n or 1) for n in self._store.chunk_layout.write_chunk.shape or ())
-            self.unit = (z, y, x)
+            chunk_bytes = math.prod(self.chunk) * self.dtype.itemsize * self.channels
+            self.unit = shard_unit(self.shape, self.chunk, chunk_bytes)
         self._info["scales"].append(scale)
         self.folder.last("info", (json.dumps(self._info, indent=2) + "\n").encode())
 
     def _sharding(self) -> dict[str, Any]:
         grid = [math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True)]
         all_bits = sum((n - 1).bit_length() for n in grid)
-        chunk_bytes = math.prod(self.chunk) * self.dtype.itemsize * self.channels
-        shard_bits = min(all_bits, max(0, (_SHARD_BYTES // chunk_bytes).bit_length() - 1))
+        shard_bits = _shard_bits(grid, math.prod(self.chunk) * self.dtype.itemsize * self.channels)
         preshift = min(shard_bits, _MINISHARD_CHUNKS_BITS)
         return {
             "@type": "neuroglancer_uint64_sharded_v1",

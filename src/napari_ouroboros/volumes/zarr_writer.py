@@ -19,14 +19,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_ouroboros.errors import UserError, one_line
-from napari_ouroboros.volumes.chunk_writer import (
-    OUR_KEY,
-    Box,
-    ChunkWriter,
-    Kind,
-    lengths,
-    whole_numbers,
-)
+from napari_ouroboros.volumes.chunk_writer import OUR_KEY, ChunkWriter, lengths, whole_numbers
+from napari_ouroboros.volumes.level import Box, Kind
 from napari_ouroboros.volumes.staging import StagedFolder
 
 if TYPE_CHECKING:
