@@ -1,28 +1,19 @@
-"""Objects over http(s): kept connections, many at once, a limit to every silence."""
+"""Objects over http(s), of web servers and of buckets: many at once, a limit to every silence."""
 
 from __future__ import annotations
 
-import os
+import http.client
 import random
+import socket
 import ssl
 import time
-import urllib.request
+from dataclasses import replace
 from http import HTTPStatus
-from urllib.parse import quote, urlsplit
-
-import urllib3
-from urllib3.exceptions import (
-    HTTPError,
-    IncompleteRead,
-    MaxRetryError,
-    NameResolutionError,
-    NewConnectionError,
-    ProtocolError,
-    TimeoutError,
-)
+from urllib.parse import urljoin, urlsplit
 
 from napari_ouroboros.errors import SourceError, one_line
-from napari_ouroboros.volumes.credentials import http_login
+from napari_ouroboros.volumes.buckets import Access, CannotLogIn, make_access
+from napari_ouroboros.volumes.connections import Answer, Connections
 from napari_ouroboros.volumes.deadline import Heartbeat, call
 from napari_ouroboros.volumes.fetch import decompress
 from napari_ouroboros.volumes.location import Location
@@ -30,7 +21,12 @@ from napari_ouroboros.volumes.location import Location
 _ATTEMPTS = 4
 _FIRST_PAUSE = 0.1  # seconds; three times as long before each further attempt
 _MAY_PASS = {408, 429, 500, 502, 503, 504}
-_CONNECTIONS = 64  # kept open to one host; more are opened when needed, and closed after use
+_REDIRECTS = 5
+_HEADERS = {"Accept-Encoding": "gzip", "User-Agent": "napari-ouroboros"}
+# A refusal; S3 answers 400 to keys that have run out.
+_REFUSALS = {400, 401, 403}
+
+Range = tuple[int, int]
 
 
 class _Retryable(Exception):
@@ -38,22 +34,21 @@ class _Retryable(Exception):
 
 
 class HttpFetcher:
-    """See `napari_ouroboros.volumes.fetch.Fetcher`."""
+    """See `napari_ouroboros.volumes.fetch.Fetcher`.
+
+    Credentials are sent where there are any. If the first answer to them is a refusal, the same
+    is asked without: keys for one bucket, or stale ones, must not keep anybody from another,
+    public one.
+    """
 
     def __init__(self, location: Location, timeout: float) -> None:
         self._location = location
         self._timeout = timeout
-        host = urlsplit(location.base).hostname or ""
-        headers = {
-            "Accept-Encoding": "gzip",
-            "User-Agent": "napari-ouroboros",
-        }
-        login = location.user or http_login(host)
-        if login is not None:
-            headers.update(urllib3.make_headers(basic_auth=":".join(login)))
-        self._pool = _pool_manager(location.base, headers)
+        self._access = make_access(location)
+        self._proven = False  # whether a request with this access has succeeded
+        self._connections = Connections()
 
-    def get(self, name: str, byte_range: tuple[int, int] | None = None) -> bytes | None:
+    def get(self, name: str, byte_range: Range | None = None) -> bytes | None:
         """See `napari_ouroboros.volumes.fetch.Fetcher.get`."""
         data = self._get(name, byte_range, "")
         if data is None and byte_range is None:
@@ -63,9 +58,9 @@ class HttpFetcher:
 
     def close(self) -> None:
         """Close the kept connections."""
-        self._pool.clear()
+        self._connections.close()
 
-    def _get(self, name: str, byte_range: tuple[int, int] | None, stored_as: str) -> bytes | None:
+    def _get(self, name: str, byte_range: Range | None, stored_as: str) -> bytes | None:
         shown = self._location.shown(name)
         # The sockets have their own limit; this one also covers looking up the host's name.
         beat = Heartbeat()
@@ -76,15 +71,14 @@ class HttpFetcher:
         return decompress(data, encoding or stored_as, shown)
 
     def _attempts(
-        self, name: str, byte_range: tuple[int, int] | None, beat: Heartbeat
-    ) -> tuple[bytes, str] | None:
+        self, name: str, byte_range: Range | None, beat: Heartbeat
+    ) -> tuple[bytes | bytearray, str] | None:
         shown = self._location.shown(name)
         # All pauses together stay within the limit, so that the true reason is reported.
         pause = min(_FIRST_PAUSE, self._timeout / 20)
         for attempt in range(1, _ATTEMPTS + 1):
-            left = beat.last + self._timeout - time.monotonic()
             try:
-                return self._once(name, byte_range, max(left, 0.001), beat)
+                return self._once(name, byte_range, beat)
             except TimeoutError:
                 break  # the whole limit went by without a byte
             except _Retryable as error:
@@ -96,44 +90,35 @@ class HttpFetcher:
         raise SourceError(f"{shown} did not answer within {self._timeout:g} s")
 
     def _once(
-        self, name: str, byte_range: tuple[int, int] | None, left: float, beat: Heartbeat
-    ) -> tuple[bytes, str] | None:
-        """Make one request; ``None`` for 404, `_Retryable` for what may pass."""
-        shown = self._location.shown(name)
-        url = f"{self._location.base}/{quote(name, safe='/:@!$&()*+,;=~')}"
-        if self._location.query:
-            url += "?" + self._location.query
-        headers = dict(self._pool.headers)
-        if byte_range is not None:
-            headers["Range"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
-            headers["Accept-Encoding"] = "identity"  # a range of what is stored, not of a gzip
+        self, name: str, byte_range: Range | None, beat: Heartbeat
+    ) -> tuple[bytes | bytearray, str] | None:
+        """Ask once, by every way there is; ``None`` for 404, `_Retryable` for what may pass."""
+        access = self._access
+        refused = ""
+        answer = None
         try:
-            response = self._pool.request(
-                "GET",
-                url,
-                headers=headers,
-                preload_content=False,
-                timeout=urllib3.Timeout(connect=left, read=left),
-                retries=urllib3.Retry(None, connect=0, read=0, redirect=5, status=0, other=0),
-            )
-        except HTTPError as error:
-            raise self._failure(error, shown) from error
-        beat.beat()
-        status = response.status
-        # A server that does not know ranges sends everything: we stop reading where ours ends.
-        cut = byte_range if byte_range is not None and status == 200 else None
-        reusable = False
-        try:
-            body = self._body(response, cut, beat)
-            reusable = cut is None
-        except HTTPError as error:
-            raise self._failure(error, shown) from error
-        finally:
-            if reusable:
-                response.release_conn()
-            response.close()
+            answer = self._ask(access, name, byte_range, beat)
+        except CannotLogIn as error:
+            refused = f"; {error}"
+        if answer is None or answer.status in _REFUSALS:
+            if access.optional and not self._proven:
+                anonymous = make_access(self._location, anonymous=True)
+                second = self._ask(anonymous, name, byte_range, beat)
+                if second.status not in _REFUSALS:
+                    self._access = access = anonymous
+                    answer = second
+            if answer is None:
+                raise SourceError(f"{self._location.shown(name)}{refused}")
+        return self._judged(answer, access, name)
+
+    def _judged(
+        self, answer: Answer, access: Access, name: str
+    ) -> tuple[bytes | bytearray, str] | None:
+        """Return the body and its compression, or raise what the status means."""
+        status = answer.status
         if status in (200, 206):
-            return body, response.headers.get("Content-Encoding", "").strip().lower()
+            self._proven = True
+            return answer.body, (answer.headers.get("Content-Encoding") or "").strip().lower()
         if status in (404, 410):
             return None
         if status == 416:
@@ -141,71 +126,69 @@ class HttpFetcher:
         reason = f"the server answered {status}{_phrase(status)}"
         if status in _MAY_PASS:
             raise _Retryable(reason)
-        if status == 401:
-            reason += "; it wants a name and a password"
-        if status == 403:
-            reason += "; it refuses to show it, or (as buckets answer) there is no such object"
-        raise SourceError(f"{shown}: {reason}")
+        if status in (401, 403):
+            reason += access.advice(status)
+        raise SourceError(f"{self._location.shown(name)}: {reason}")
 
-    def _body(
-        self, response: urllib3.BaseHTTPResponse, cut: tuple[int, int] | None, beat: Heartbeat
-    ) -> bytes:
-        """Read the body up to its announced end, or only what `cut` asks of it."""
-        enough = None if cut is None else cut[1]
-        parts = []
-        got = 0
-        while enough is None or got < enough:
-            part = response.read1(1 << 20, decode_content=False)
-            if not part:
+    def _ask(self, access: Access, name: str, byte_range: Range | None, beat: Heartbeat) -> Answer:
+        """Make one request and those it is redirected to."""
+        headers = dict(_HEADERS)
+        if byte_range is not None:
+            headers["Range"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
+            headers["Accept-Encoding"] = "identity"  # a range of what is stored, not of a gzip
+        url = first = access.url(name)
+        for _ in range(_REDIRECTS + 1):
+            # A login is for who was asked, not for whom they point to.
+            login = access.login(url) if _same_server(url, first) else {}
+            answer = self._request(url, {**headers, **login}, byte_range, beat)
+            if access.moved(answer.status, answer.headers):
+                url = first = access.url(name)
+                continue
+            target = answer.headers.get("Location")
+            if answer.status not in (301, 302, 303, 307, 308) or not target:
+                return answer
+            url = urljoin(url, target)
+            if urlsplit(url).scheme not in ("http", "https"):
                 break
-            beat.beat()
-            parts.append(part)
-            got += len(part)
-        announced = response.headers.get("Content-Length", "")
-        if announced.isdigit() and got < int(announced) and (enough is None or got < enough):
-            raise _Retryable("the answer is cut off")
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return body if cut is None else body[cut[0] : cut[1]]
+        raise SourceError(f"{self._location.shown(name)}: the server only sends us elsewhere")
 
-    def _failure(self, error: HTTPError, shown: str) -> Exception:
-        """Return what to raise for an exception of urllib3."""
-        reason: object = error
-        if isinstance(error, MaxRetryError) and error.reason is not None:
-            reason = error.reason
-        if isinstance(reason, NameResolutionError):
-            host = urlsplit(self._location.base).hostname
-            return SourceError(f"{shown}: there is no host called {host}, or no network")
-        if isinstance(reason, NewConnectionError):
+    def _request(
+        self, url: str, headers: dict[str, str], byte_range: Range | None, beat: Heartbeat
+    ) -> Answer:
+        left = max(beat.last + self._timeout - time.monotonic(), 0.001)
+        end = None if byte_range is None else byte_range[1]
+        try:
+            answer = self._connections.get(url, headers, left, beat.beat, end)
+        except TimeoutError:
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failure(error, url) from error
+        if byte_range is not None and answer.status == 200:  # from a server without ranges
+            return replace(answer, body=answer.body[byte_range[0] : byte_range[1]])
+        return answer
+
+    def _failure(self, error: Exception, url: str) -> Exception:
+        """Return what to raise for an exception of Python's HTTP client."""
+        if isinstance(error, socket.gaierror):
+            host = urlsplit(url).hostname
+            return SourceError(
+                f"{self._location.shown('')}: there is no host called {host}, or no network"
+            )
+        if isinstance(error, ConnectionRefusedError):
             return _Retryable("the connection is refused; is the server running?")
-        if isinstance(reason, TimeoutError):
-            return TimeoutError()
-        if isinstance(reason, IncompleteRead):
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+            return SourceError(f"{self._location.shown('')}: {one_line(error, 160)}")
+        if isinstance(error, http.client.IncompleteRead):
             return _Retryable("the answer is cut off")
-        if isinstance(reason, ProtocolError):
+        if isinstance(error, (ConnectionError, ssl.SSLError, http.client.HTTPException)):
             return _Retryable("the connection broke off")
-        return SourceError(f"{shown}: {one_line(reason, 160)}")
+        reason = getattr(error, "strerror", None) or one_line(error, 160)
+        return SourceError(f"{self._location.shown('')}: {reason}")
 
 
-def _pool_manager(base: str, headers: dict[str, str]) -> urllib3.PoolManager:
-    parts = urlsplit(base)
-    context = None
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        # Interpreters that were not built for the system (macOS) come without certificates.
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        if not bundle:
-            import certifi
-
-            bundle = certifi.where()
-        context.load_verify_locations(bundle)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.netloc):
-        if "://" not in proxy:
-            proxy = "http://" + proxy
-        return urllib3.ProxyManager(
-            proxy, headers=headers, maxsize=_CONNECTIONS, ssl_context=context
-        )
-    return urllib3.PoolManager(headers=headers, maxsize=_CONNECTIONS, ssl_context=context)
+def _same_server(url: str, other: str) -> bool:
+    a, b = urlsplit(url), urlsplit(other)
+    return (a.scheme, a.netloc) == (b.scheme, b.netloc)
 
 
 def _phrase(status: int) -> str:
