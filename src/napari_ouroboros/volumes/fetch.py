@@ -12,6 +12,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import zlib
 from typing import Any, Protocol
 
@@ -33,7 +34,7 @@ class Fetcher(Protocol):
         """Return the object `name`, or its bytes ``start <= i < end``; ``None`` if not there.
 
         A whole object is decompressed as its name or its headers say; a range is what is stored,
-        and may be short where the object ends before it does.
+        and may be short where the object ends before it does. ``(-n, 0)``: its last n bytes.
 
         Raises
         ------
@@ -161,7 +162,8 @@ class FileFetcher:
                 with open(path + suffix, "rb") as file:
                     if byte_range is not None:
                         start, end = byte_range
-                        file.seek(start)
+                        last = file.seek(0, os.SEEK_END) if start < 0 else 0
+                        file.seek(max(last + start, 0))
                         return file.read(end - start), encoding
                     parts = []
                     while part := file.read(1 << 24):

@@ -134,7 +134,9 @@ class HttpFetcher:
         """Make one request and those it is redirected to."""
         headers = dict(_HEADERS)
         if byte_range is not None:
-            headers["Range"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
+            first_byte, end = byte_range
+            last = "" if first_byte < 0 else f"-{end - 1}"
+            headers["Range"] = f"bytes={first_byte}{last}"
             headers["Accept-Encoding"] = "identity"  # a range of what is stored, not of a gzip
         url = first = access.url(name)
         for _ in range(_REDIRECTS + 1):
@@ -156,7 +158,7 @@ class HttpFetcher:
         self, url: str, headers: dict[str, str], byte_range: Range | None, beat: Heartbeat
     ) -> Answer:
         left = max(beat.last + self._timeout - time.monotonic(), 0.001)
-        end = None if byte_range is None else byte_range[1]
+        end = None if byte_range is None else byte_range[1] or None
         try:
             answer = self._connections.get(url, headers, left, beat.beat, end)
         except TimeoutError:
@@ -164,7 +166,7 @@ class HttpFetcher:
         except (OSError, http.client.HTTPException) as error:
             raise self._failure(error, url) from error
         if byte_range is not None and answer.status == 200:  # from a server without ranges
-            return replace(answer, body=answer.body[byte_range[0] : byte_range[1]])
+            return replace(answer, body=answer.body[byte_range[0] : end])
         return answer
 
     def _failure(self, error: Exception, url: str) -> Exception:
