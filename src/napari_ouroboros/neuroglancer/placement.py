@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry.grid import corner_to_nm
 from napari_ouroboros.neuroglancer.coordinates import Dimension, Transform, unsupported
+from napari_ouroboros.volumes.array_axes import SourceSpace
 
 Array = NDArray[np.float64]
-_AXES = ("x", "y", "z")
 
 
 class Placement:
@@ -22,13 +22,15 @@ class Placement:
     Parameters
     ----------
     transform : Transform or None
-        Of the volume's source. None: the volume's nm are the global ones, in the dimensions
-        x, y and z.
+        Of the volume's source. None: the source's own, which is none for precomputed volumes:
+        the volume's nm are the global ones, in the dimensions x, y and z.
     resolution : callable
         Returns the voxel size of the finest level, (3,) xyz nm. Called only where units are
-        voxels or the transform states a voxel size of its own, and at most once.
+        voxels, or the transform or the source states a voxel size of its own, and at most once.
     where : str
         Begins the error messages: ``layer 'x'``.
+    space : SourceSpace
+        How Neuroglancer counts the source's voxels.
 
     Raises
     ------
@@ -40,16 +42,31 @@ class Placement:
     -----
     Neuroglancer's coordinates of a precomputed volume are its voxels counted from the origin
     of its own space, `voxel_offset` included, so that the finest level's resolution alone
-    turns them into nm. Input dimensions in a transform give those voxels another size.
+    turns them into nm. Input dimensions in a transform give those voxels another size. Those of
+    an OME-Zarr are counted from the centre of its first voxel.
     """
 
     def __init__(
-        self, transform: Transform | None, resolution: Callable[[], ArrayLike], where: str
+        self,
+        transform: Transform | None,
+        resolution: Callable[[], ArrayLike],
+        where: str,
+        space: SourceSpace = SourceSpace(),  # noqa: B008 (frozen)
     ) -> None:
         self.where = where
         self._resolution = resolution
+        self._space = space
+        self._axes = space.spatial[::-1]
         if transform is None:
-            transform = Transform(tuple(Dimension(name, 1.0, "") for name in _AXES))
+            transform = Transform(tuple(Dimension(name, 1.0, "") for name in space.names))
+        # A matrix takes the place of the one that the source has by itself.
+        self._shift = np.array(space.default_shift if transform.matrix is None else space.shift)
+        if transform.matrix is not None and space.shift != space.default_shift:
+            raise unsupported(
+                where,
+                "a matrix for an OME-Zarr with a translation, which Neuroglancer's "
+                "versions read differently",
+            )
         columns = np.array(self._columns(transform))
         rows = np.flatnonzero((transform.linear[:, columns] != 0).any(axis=1))
         if len(rows) != 3:
@@ -76,16 +93,16 @@ class Placement:
     def _columns(self, transform: Transform) -> list[int]:
         """Which inputs of `transform` are the volume's x, y and z."""
         rank = transform.rank if transform.source_rank is None else transform.source_rank
-        names = list(_AXES) if transform.input is None else [d.name for d in transform.input]
+        own = self._space.names
+        names = list(own) if transform.input is None else [d.name for d in transform.input]
         if rank < 3:
-            raise unsupported(self.where, f"it has {rank} dimensions, the volume has 3")
-        missing = set(_AXES) - set(names[:rank])
-        if missing:
+            raise unsupported(self.where, f"it has {rank} dimensions, the volume has {len(own)}")
+        if not set(self._axes) <= set(names[:rank]):
             raise unsupported(
                 self.where,
-                f"its inputDimensions are {', '.join(names)} instead of x, y, z",
+                f"its inputDimensions are {', '.join(names)} instead of {', '.join(own)}",
             )
-        return [names.index(axis) for axis in _AXES]
+        return [names.index(axis) for axis in self._axes]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,7 +119,7 @@ class Placement:
         row = self._linear[self.names.index(name)]
         axes = np.flatnonzero(row)
         if len(axes) == 1 and np.count_nonzero(self._linear[:, axes[0]]) == 1:
-            return float(self.resolution[axes[0]])
+            return float(self.resolution[axes[0]] / self._space.voxel[::-1][axes[0]])
         if (self.resolution == self.resolution[0]).all():
             return float(self.resolution[0])
         raise unsupported(self.where, f"a voxel along {name!r} has no single length")
@@ -130,15 +147,25 @@ class Placement:
             xyz = (points_nm - shift)[:, rows] / self._linear[rows, range(3)]
         else:
             xyz = np.linalg.solve(self._linear, (points_nm - shift).T).T
+        sizes = self._input_sizes()
+        if sizes is not None:
+            xyz = np.where(sizes == self.resolution, xyz, xyz / sizes * self.resolution)
+        if self._shift.any():
+            xyz = xyz + self._shift[::-1] * self.resolution
+        return xyz[:, ::-1]
+
+    def _input_sizes(self) -> Array | None:
+        """What the source's coordinates say that a voxel measures, (3,) xyz nm, if they do."""
         if self.input is not None:
-            sizes = np.array(
+            return np.array(
                 [
-                    d.scale * self.resolution[axis] if d.nm is None else d.nm
+                    d.scale * self.resolution[axis] / self._space.voxel[::-1][axis]
+                    if d.nm is None
+                    else d.nm
                     for axis, d in enumerate(self.input)
                 ]
             )
-            xyz = np.where(sizes == self.resolution, xyz, xyz / sizes * self.resolution)
-        return xyz[:, ::-1]
+        return None if self._space.voxel_nm is None else np.array(self._space.voxel_nm[::-1])
 
     def to_nm(self, positions: Array, transform: Transform, where: str) -> Array:
         """Carry positions of an annotation source into the volume.

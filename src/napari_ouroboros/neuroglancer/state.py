@@ -20,6 +20,7 @@ from napari_ouroboros.neuroglancer.coordinates import Dimension, Transform, pars
 from napari_ouroboros.neuroglancer.json_text import parse_json, read_json
 from napari_ouroboros.neuroglancer.layers import Kind, Layer, parse_layers, parse_voxel_size, pick
 from napari_ouroboros.neuroglancer.placement import Placement
+from napari_ouroboros.neuroglancer.source_space import source_space
 from napari_ouroboros.neuroglancer.sources import parse_source, without_credentials
 
 #: Voxel size of a volume's finest level, (3,) zyx nm, or what finds it.
@@ -41,6 +42,10 @@ class VolumeSource:
         How the state places the volume; None: as it is.
     layer : str
         Name of the layer.
+    shown : str
+        `url` fit to be shown.
+    format : str
+        Of the `Source`.
     """
 
     url: str = field(repr=False)
@@ -48,6 +53,7 @@ class VolumeSource:
     transform: Transform | None = field(repr=False)
     layer: str
     shown: str
+    format: str = "precomputed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +108,12 @@ class State:
         index = chosen.volume_index()
         source = chosen.sources[index]
         return VolumeSource(
-            source.url, chosen.kind, chosen.transform(index), chosen.name, source.shown
+            source.url,
+            chosen.kind,
+            chosen.transform(index),
+            chosen.name,
+            source.shown,
+            source.format,
         )
 
     def trace(
@@ -162,6 +173,7 @@ class State:
             volume.transform,
             lambda: _resolution_xyz(volume, resolution_nm),
             f"layer {volume.layer!r}",
+            source_space(volume.url, volume.format),
         )
         transform = self._annotation_transform(chosen, placement)
         annotations = chosen.annotations(transform.rank)

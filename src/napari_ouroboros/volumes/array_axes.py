@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_ouroboros.errors import Notice, SourceError, UserError
+from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.volumes.json_values import Triple, exact
 
 #: Voxels that a volume can hold. bool is read as uint8.
@@ -53,14 +52,18 @@ class SourceSpace:
         of the volume's nm.
     default_shift : (float, float, float)
         The same for positions that the source's own, default transform has been applied to.
+    voxel_nm : (float, float, float) or None
+        What a voxel measures by the source's own word, zyx. None: it does not say, or it is what
+        the volume says.
     voxel : (float, float, float)
-        What a voxel measures, zyx, in numbers that have no unit; 1 where they have one.
+        What a voxel measures, zyx, where the source has numbers without a unit.
     """
 
     names: tuple[str, ...] = ("x", "y", "z")
     spatial: tuple[str, str, str] = ("z", "y", "x")
     shift: Triple = (0.0, 0.0, 0.0)
     default_shift: Triple = (0.0, 0.0, 0.0)
+    voxel_nm: Triple | None = None
     voxel: Triple = (1.0, 1.0, 1.0)
 
 
@@ -89,7 +92,11 @@ class ArrayAxes:
 
 
 def find_axes(
-    names: Sequence[str], types: Sequence[str | None], shape: Sequence[int], shown: str
+    names: Sequence[str],
+    types: Sequence[str | None],
+    shape: Sequence[int],
+    shown: str,
+    notices: list[str],
 ) -> ArrayAxes:
     """Find the axes of an array.
 
@@ -103,11 +110,13 @@ def find_axes(
         Of the finest array.
     shown : str
         Begins the messages.
+    notices : list of str
+        Gets what the user should know.
 
     Returns
     -------
     ArrayAxes
-        Of time the first point is taken; a `Notice` says so if there are more.
+        Of time the first point is taken.
 
     Raises
     ------
@@ -138,11 +147,7 @@ def find_axes(
                 "channel nor time"
             )
         if shape[axis] != 1:
-            warnings.warn(
-                f"{shown} has {shape[axis]} time points; the first one is read",
-                Notice,
-                stacklevel=2,
-            )
+            notices.append(f"{shown} has {shape[axis]} time points; the first one is read")
         fixed.append((axis, 0))
     channel = channels[0] if channels else None
     return ArrayAxes(tuple(names), (channel, space[0], space[1], space[2]), tuple(fixed))

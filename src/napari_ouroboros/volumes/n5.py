@@ -6,6 +6,7 @@ Neuroglancer have them. The file's order is xyz; what leaves this module is zyx.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.errors import Notice, SourceError, UserError
 from napari_ouroboros.volumes.array_axes import (
     ArrayAxes,
     SourceSpace,
@@ -64,21 +65,32 @@ def read_n5(
     SourceError
         Nothing there, no volume, or JSON that breaks the format.
     """
-    return read_with_space(fetcher, location, resolution)[0]
+    size = checked_resolution(resolution)
+    notices: list[str] = []
+    info = _read(fetcher, location, size, notices)[0]
+    for notice in notices:
+        warnings.warn(notice, Notice, stacklevel=2)
+    return info
 
 
-def read_with_space(
+def n5_space(fetcher: Fetcher, location: Location) -> SourceSpace:
+    """Return how Neuroglancer counts the voxels of what `read_n5` reads.
+
+    Raises
+    ------
+    SourceError
+        As `read_n5`; a voxel of unknown size is none.
+    """
+    return _read(fetcher, location, None, [], voxels_will_do=True)[1]
+
+
+def _read(
     fetcher: Fetcher,
     location: Location,
-    resolution: Sequence[float] | None = None,
-    *,
+    size: Sequence[Fraction] | None,
+    notices: list[str],
     voxels_will_do: bool = False,
 ) -> tuple[VolumeInfo, SourceSpace]:
-    """Return what `read_n5` does, and how Neuroglancer counts the voxels.
-
-    `voxels_will_do`: where the size of a voxel is not known, take 1 nm and do not complain.
-    """
-    size = checked_resolution(resolution)
     shown = location.shown("")
     group = fetch_json(fetcher, location, _FILE)
     if group is not None and "dimensions" in group:
@@ -105,8 +117,10 @@ def read_with_space(
         (None,) * len(first.shape),
         first.shape,
         shown,
+        notices,
     )
     places = _places(attributes, axes, factors, [d.key for d in datasets], shown)
+    own = None if places is None else zyx(places[0].size)
     if places is None or size is not None:
         if size is None and voxels_will_do:
             size = checked_resolution((1, 1, 1))
@@ -123,7 +137,7 @@ def read_with_space(
     offset = levels[0].voxel_offset
     return (
         VolumeInfo(levels, first.dtype, channels, "image"),
-        SourceSpace(neuroglancer, (z, y, x), offset, offset),
+        SourceSpace(neuroglancer, (z, y, x), offset, offset, own),
     )
 
 

@@ -6,13 +6,12 @@ sizes. A translation is where the CENTRE of voxel 0 lies, as Neuroglancer reads 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from napari_ouroboros.errors import Notice, SourceError
+from napari_ouroboros.errors import SourceError
 from napari_ouroboros.volumes.array_axes import (
     ArrayAxes,
     SourceSpace,
@@ -54,7 +53,7 @@ def read_group(
     resolution: Sequence[Fraction] | None,
     voxels_will_do: bool = False,
 ) -> tuple[VolumeInfo, SourceSpace]:
-    """Read the image in a zarr group; see `read_zarr` and `read_with_space`."""
+    """Read the image in a zarr group; see `read_zarr`. `voxels_will_do`: 1 nm where not known."""
     attributes = _ome(group)
     path = [] if not group.key else group.key.split("/")
     multiscales = attributes.get("multiscales")
@@ -64,14 +63,12 @@ def read_group(
     if not isinstance(multiscales, list) or not isinstance(multiscales[0], dict):
         raise SourceError(f"{group.shown}: multiscales must be a list of objects")
     if len(multiscales) > 1:
-        warnings.warn(
-            f"{group.shown} describes {len(multiscales)} images; the first one is read",
-            Notice,
-            stacklevel=2,
+        store.notices.append(
+            f"{group.shown} describes {len(multiscales)} images; the first one is read"
         )
     image = multiscales[0]
     arrays = _arrays(store, group, image)
-    axes, units = _axes(image, arrays, group.shown)
+    axes, units = _axes(image, arrays, group.shown, store.notices)
     places = _places(image, arrays, group.shown)
     order = sorted(range(len(arrays)), key=lambda i: _size(places[i], axes))
     arrays, places = [arrays[i] for i in order], [places[i] for i in order]
@@ -115,10 +112,8 @@ def _series(store: ZarrStore, group: ZarrNode, attributes: Mapping[str, Any]) ->
         raise SourceError(f"{group.shown} is a collection of images, but has no image '0'")
     others = store.node("1", group.version)
     if others is not None:
-        warnings.warn(
-            f"{group.shown} holds several images; the first one, {child.shown}, is read",
-            Notice,
-            stacklevel=3,
+        store.notices.append(
+            f"{group.shown} holds several images; the first one, {child.shown}, is read"
         )
     return child
 
@@ -151,7 +146,7 @@ def _arrays(store: ZarrStore, group: ZarrNode, image: Mapping[str, Any]) -> list
 
 
 def _axes(
-    image: Mapping[str, Any], arrays: Sequence[ZarrArray], shown: str
+    image: Mapping[str, Any], arrays: Sequence[ZarrArray], shown: str, notices: list[str]
 ) -> tuple[ArrayAxes, list[object]]:
     """Return the axes and their units as written; names alone are 0.3, nothing is older."""
     shape = arrays[0].shape
@@ -168,7 +163,11 @@ def _axes(
         if not isinstance(axis, dict) or not isinstance(axis.get("name"), str):
             raise SourceError(f"{shown}: an axis must have a name; this one is {axis!r}")
     axes = find_axes(
-        [axis["name"] for axis in listed], [axis.get("type") for axis in listed], shape, shown
+        [axis["name"] for axis in listed],
+        [axis.get("type") for axis in listed],
+        shape,
+        shown,
+        notices,
     )
     channel = axes.axes[0]
     for array in arrays[1:]:
@@ -308,8 +307,14 @@ def _space(
         d - finest.translation[axis] / s
         for d, axis, s in zip(shift, axes.spatial, scale, strict=True)
     ]
-    voxel = [
-        s if unit_in_nm(units[axis]) is None else Fraction(1)
-        for s, axis in zip(scale, axes.spatial, strict=True)
-    ]
-    return SourceSpace(names, (z, y, x), zyx(shift), zyx(default), zyx(voxel))
+    factors = [unit_in_nm(units[axis]) for axis in axes.spatial]
+    known = [factor for factor in factors if factor is not None]
+    nm = [f * s for f, s in zip(known, scale, strict=False)] if len(known) == 3 else None
+    return SourceSpace(
+        names,
+        (z, y, x),
+        zyx(shift),
+        zyx(default),
+        None if nm is None else zyx(nm),
+        zyx(scale) if nm is None else (1, 1, 1),
+    )

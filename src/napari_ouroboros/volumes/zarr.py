@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from fractions import Fraction
 
+from napari_ouroboros.errors import Notice
 from napari_ouroboros.volumes import ome_zarr
 from napari_ouroboros.volumes.array_axes import (
     ArrayAxes,
@@ -54,29 +56,41 @@ def read_zarr(
     SourceError
         Nothing there, no volume, or JSON that breaks the format.
     """
-    return read_with_space(fetcher, location, resolution)[0]
+    size = checked_resolution(resolution)
+    notices: list[str] = []
+    info = _read(fetcher, location, size, notices)[0]
+    for notice in notices:
+        warnings.warn(notice, Notice, stacklevel=2)
+    return info
 
 
-def read_with_space(
+def zarr_space(fetcher: Fetcher, location: Location) -> SourceSpace:
+    """Return how Neuroglancer counts the voxels of what `read_zarr` reads.
+
+    Raises
+    ------
+    SourceError
+        As `read_zarr`; a voxel of unknown size is none.
+    """
+    return _read(fetcher, location, None, [], voxels_will_do=True)[1]
+
+
+def _read(
     fetcher: Fetcher,
     location: Location,
-    resolution: Sequence[float] | None = None,
-    *,
+    size: Sequence[Fraction] | None,
+    notices: list[str],
     voxels_will_do: bool = False,
 ) -> tuple[VolumeInfo, SourceSpace]:
-    """Return what `read_zarr` does, and how Neuroglancer counts the voxels.
-
-    `voxels_will_do`: where the size of a voxel is not known, take 1 nm and do not complain.
-    """
-    size = checked_resolution(resolution)
-    store = ZarrStore(fetcher, location)
+    store = ZarrStore(fetcher, location, notices)
     node = store.open()
     if not node.is_array:
         return ome_zarr.read_group(store, node, size, voxels_will_do)
     array = store.array(node)
-    axes = find_axes(array.names, (None,) * len(array.shape), array.shape, node.shown)
+    axes = find_axes(array.names, (None,) * len(array.shape), array.shape, node.shown, notices)
+    own = _own_resolution(array, axes)
     if size is None:
-        size = _own_resolution(array, axes)
+        size = own
     if size is None and voxels_will_do:
         size = checked_resolution((1, 1, 1))
     if size is None:
@@ -85,7 +99,10 @@ def read_with_space(
     kind = volume_kind(array.dtype, node.attributes, location, [])
     info = VolumeInfo((level,), array.dtype, channels_of(array, axes), kind)
     z, y, x = (array.neuroglancer_names[axis] for axis in axes.spatial)
-    return info, SourceSpace(array.neuroglancer_names, (z, y, x))
+    space = SourceSpace(
+        array.neuroglancer_names, (z, y, x), voxel_nm=None if own is None else zyx(own)
+    )
+    return info, space
 
 
 def array_chunk_name(level: Level, index: Index) -> str:
@@ -108,7 +125,7 @@ def array_chunk_name(level: Level, index: Index) -> str:
     return f"{level.key}/{name}" if level.key else name
 
 
-def _own_resolution(array: ZarrArray, axes: ArrayAxes) -> tuple[Any, ...] | None:
+def _own_resolution(array: ZarrArray, axes: ArrayAxes) -> tuple[Fraction, ...] | None:
     """Voxel size in the attribute `dimension_units`, which tensorstore and Neuroglancer know."""
     units = array.node.attributes.get("dimension_units")
     if not isinstance(units, list) or len(units) != len(array.shape):

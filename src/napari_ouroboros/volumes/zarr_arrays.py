@@ -83,12 +83,19 @@ class ZarrArray:
 
 
 class ZarrStore:
-    """Reads the JSON of the arrays and groups below a location."""
+    """Reads the JSON of the arrays and groups below a location.
 
-    def __init__(self, fetcher: Fetcher, location: Location) -> None:
+    Attributes
+    ----------
+    notices : list of str
+        Gets what the user should know about what was read.
+    """
+
+    def __init__(self, fetcher: Fetcher, location: Location, notices: list[str]) -> None:
         self._fetcher = fetcher
         self._location = location
         self._consolidated: dict[str, Any] | None = None
+        self.notices = notices
 
     @property
     def location(self) -> Location:

@@ -1,0 +1,45 @@
+"""How Neuroglancer counts the voxels of a volume, from the volume's own JSON."""
+
+from __future__ import annotations
+
+from napari_ouroboros.volumes.array_axes import SourceSpace
+
+#: Seconds for reading the JSON, as for opening a volume.
+_TIMEOUT = 20.0
+_PRECOMPUTED = SourceSpace()
+
+
+def source_space(url: str, format_: str) -> SourceSpace:
+    """Return how Neuroglancer counts the voxels of the volume at `url`.
+
+    Parameters
+    ----------
+    url : str
+        Fit for `open_volume`.
+    format_ : str
+        Of a `Source`. Only of zarr and N5 anything is read.
+
+    Raises
+    ------
+    UserError, SourceError
+        It cannot be read.
+    """
+    if format_ not in ("zarr", "zarr2", "zarr3", "n5"):
+        return _PRECOMPUTED
+    from napari_ouroboros.volumes.deadline import call
+    from napari_ouroboros.volumes.fetch import make_fetcher
+    from napari_ouroboros.volumes.location import parse_location
+    from napari_ouroboros.volumes.n5 import n5_space
+    from napari_ouroboros.volumes.zarr import zarr_space
+
+    location = parse_location(url)
+    read = n5_space if format_ == "n5" else zarr_space
+
+    def run() -> SourceSpace:
+        fetcher = make_fetcher(location, _TIMEOUT)
+        try:
+            return read(fetcher, location)
+        finally:
+            fetcher.close()
+
+    return call(run, _TIMEOUT, location.shown(""))
