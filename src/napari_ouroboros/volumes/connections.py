@@ -11,6 +11,7 @@ import os
 import ssl
 import threading
 import urllib.request
+import weakref
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ class Connections:
         self._idle: dict[_Host, list[http.client.HTTPConnection]] = {}
         self._proxies: dict[_Host, SplitResult | None] = {}
         self._tls: ssl.SSLContext | None = None
+        # Who forgets `close` must not leave open sockets behind.
+        weakref.finalize(self, _close_all, self._idle)
 
     def get(
         self,
@@ -105,10 +108,9 @@ class Connections:
     def close(self) -> None:
         """Close the connections that are not in use."""
         with self._lock:
-            idle, self._idle = self._idle, {}
-        for connections in idle.values():
-            for connection in connections:
-                connection.close()
+            idle = dict(self._idle)
+            self._idle.clear()
+        _close_all(idle)
 
     def _take(self, host: _Host) -> http.client.HTTPConnection | None:
         with self._lock:
@@ -154,6 +156,12 @@ class Connections:
             connection.sock.settimeout(timeout)
         connection.request("GET", target, headers=headers)
         return connection.getresponse()
+
+
+def _close_all(idle: dict[_Host, list[http.client.HTTPConnection]]) -> None:
+    for connections in idle.values():
+        for connection in connections:
+            connection.close()
 
 
 def _body(

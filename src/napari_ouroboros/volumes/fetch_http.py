@@ -25,6 +25,7 @@ _REDIRECTS = 5
 _HEADERS = {"Accept-Encoding": "gzip", "User-Agent": "napari-ouroboros"}
 # A refusal; S3 answers 400 to keys that have run out.
 _REFUSALS = {400, 401, 403}
+_ANSWERED = {200, 206, 404, 410, 416}
 
 Range = tuple[int, int]
 
@@ -104,7 +105,7 @@ class HttpFetcher:
             if access.optional and not self._proven:
                 anonymous = make_access(self._location, anonymous=True)
                 second = self._ask(anonymous, name, byte_range, beat)
-                if second.status not in _REFUSALS:
+                if second.status in _ANSWERED:
                     self._access = access = anonymous
                     answer = second
             if answer is None:
