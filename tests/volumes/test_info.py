@@ -167,15 +167,15 @@ def test_nothing_there(tmp_path: Path, http_server: Callable[..., LocalServer]) 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("zarr.json", "is zarr,"), (".zarray", "is zarr,"), ("attributes.json", "is N5,")],
+    [("zarr.json", "zarr"), (".zarray", "zarr"), ("attributes.json", "n5")],
 )
 def test_another_format_is_named(
     tmp_path: Path, http_server: Callable[..., LocalServer], name: str, words: str
 ) -> None:
     (tmp_path / name).write_text("{}")
-    for url in (tmp_path, http_server(tmp_path).url):
-        with pytest.raises(UserError, match=f"{words} which is not supported yet"):
-            open_volume(url)
+    for url in (f"file://{tmp_path}", http_server(tmp_path).url):
+        with pytest.raises(UserError, match=f"is no precomputed volume but {words}; write"):
+            open_volume(f"precomputed://{url}")
 
 
 @pytest.mark.parametrize(

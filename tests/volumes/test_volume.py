@@ -235,7 +235,7 @@ def test_source_info_is_json(volume: Volume, folder: Path) -> None:
 
 def test_the_choice_of_reader_has_a_reason(volume: Volume) -> None:
     assert volume.reader == "cloud-volume"
-    assert "every precomputed encoding (here raw, in a folder)" in volume.reader_reason
+    assert "may be *.gz, which tensorstore reads as zeros" in volume.reader_reason
 
 
 def test_fetch_chunks_yields_each_once_and_not_too_many(

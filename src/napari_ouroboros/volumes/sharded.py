@@ -8,11 +8,6 @@ have their limits, and so that threads that want the same index wait for one rea
 from __future__ import annotations
 
 import importlib
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from concurrent.futures import Future
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +15,10 @@ from numpy.typing import NDArray
 from napari_ouroboros.errors import SourceError, one_line
 from napari_ouroboros.volumes.decode import import_cloudvolume
 from napari_ouroboros.volumes.fetch import Fetcher, decompress
+from napari_ouroboros.volumes.kept import Kept
 from napari_ouroboros.volumes.level import Index, Level
 from napari_ouroboros.volumes.location import Location
 from napari_ouroboros.volumes.precomputed import chunk_name
-
-T = TypeVar("T")
 
 _KEPT_INDICES = 1024
 _HTTP_NAME = {"raw": "", "gzip": "gzip"}
@@ -59,7 +53,7 @@ class ShardedLevel:
         self._reader = sharding.ShardReader(None, None, plain)
         self._morton = common.compressed_morton_code
         self._grid_xyz = np.array(level.chunk_grid[::-1], np.uint64)
-        self._indices: _Shared[NDArray[np.uint64] | None] = _Shared(_KEPT_INDICES)
+        self._indices: Kept[NDArray[np.uint64] | None] = Kept(_KEPT_INDICES)
 
     def get(self, index: Index) -> bytes | None:
         """Return the encoded chunk with index zyx, without gzip, or ``None`` if not stored.
@@ -124,34 +118,3 @@ class ShardedLevel:
                 "where its index says there is a chunk"
             )
         return data
-
-
-class _Shared(Generic[T]):
-    """The last `size` values computed; a second thread waits for the first one's computation."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._futures: OrderedDict[Hashable, Future[T]] = OrderedDict()
-
-    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return the value of `key`; what `compute` raises is raised to all, and not kept."""
-        with self._lock:
-            future = self._futures.get(key)
-            mine = future is None
-            if future is None:
-                future = self._futures[key] = Future()
-                while len(self._futures) > self._size:
-                    self._futures.popitem(last=False)
-            else:
-                self._futures.move_to_end(key)
-        if mine:
-            try:
-                future.set_result(compute())
-            except BaseException as error:
-                with self._lock:
-                    if self._futures.get(key) is future:
-                        del self._futures[key]
-                future.set_exception(error)
-                raise
-        return future.result()

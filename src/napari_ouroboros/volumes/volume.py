@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import SourceError, UserError
-from napari_ouroboros.volumes.deadline import call
-from napari_ouroboros.volumes.fetch import Fetcher, fetch_json, make_fetcher
+from napari_ouroboros.volumes.fetch import make_fetcher
 from napari_ouroboros.volumes.inflight import CancelSignal, as_completed
 from napari_ouroboros.volumes.level import Box, Index, Kind, Level, VolumeInfo, checked_box
-from napari_ouroboros.volumes.location import Location, parse_location
-from napari_ouroboros.volumes.precomputed import chunk_name, parse_info
+from napari_ouroboros.volumes.location import Location
+from napari_ouroboros.volumes.precomputed import chunk_name
 from napari_ouroboros.volumes.readers import Reader, choose_reader, make_reader
 
 if TYPE_CHECKING:
@@ -27,70 +25,7 @@ if TYPE_CHECKING:
 
 Missing = Literal["fill", "error"]
 
-__all__ = ["Level", "Volume", "open_volume"]
-
-# So that another format is named, not reported as "no info file".
-_OTHER_FILES = {
-    "zarr.json": "zarr",
-    ".zarray": "zarr",
-    ".zgroup": "zarr",
-    ".zattrs": "zarr",
-    "attributes.json": "N5",
-}
-
-
-def open_volume(
-    url: str | os.PathLike[str], *, timeout: float = 60.0, open_timeout: float = 20.0
-) -> Volume:
-    """Open a Neuroglancer precomputed volume. Reads its `info` file and imports no voxel library.
-
-    Parameters
-    ----------
-    url : str or path
-        A folder, ``file://``, ``http(s)://``, with or without ``precomputed://`` before or
-        ``|neuroglancer-precomputed:`` after it.
-    timeout : float
-        Seconds without a byte after which a chunk is given up.
-    open_timeout : float
-        Seconds for the whole of opening.
-
-    Raises
-    ------
-    UserError
-        The address cannot be right, or names a format or store that is not supported.
-    SourceError
-        Nothing there, no answer, or no volume.
-    """
-    for name, seconds in (("timeout", timeout), ("open_timeout", open_timeout)):
-        if not seconds > 0:
-            raise UserError(f"{name} must be more than 0 s; it is {seconds}")
-    location = parse_location(url)
-
-    def read_info() -> VolumeInfo:
-        fetcher = make_fetcher(location, open_timeout)
-        try:
-            info = fetch_json(fetcher, location, "info")
-            if info is None:
-                raise _no_info(fetcher, location)
-            return parse_info(info, location.shown("info"))
-        finally:
-            fetcher.close()
-
-    # Not renewed by single bytes, unlike the chunks' limit: `info` is small.
-    info = call(read_info, open_timeout, location.shown("info"))
-    return Volume(location.with_format("precomputed"), info, timeout)
-
-
-def _no_info(fetcher: Fetcher, location: Location) -> Exception:
-    for name, form in _OTHER_FILES.items():
-        if fetcher.get(name) is not None:
-            return UserError(f"{location.shown('')} is {form}, which is not supported yet")
-    if location.local and not os.path.isdir(location.base):
-        return UserError(f"there is no folder {location.base}")
-    return SourceError(
-        f"no volume here: there is no {location.shown('info')}; give the folder that holds `info`"
-    )
-
+__all__ = ["Level", "Volume"]
 
 class Volume:
     """A chunked volume that `open_volume` opened. Everything zyx; safe to share between threads.
@@ -113,7 +48,14 @@ class Volume:
         Seconds without a byte after which a chunk is given up.
     """
 
-    def __init__(self, location: Location, info: VolumeInfo, timeout: float) -> None:
+    def __init__(
+        self,
+        location: Location,
+        info: VolumeInfo,
+        timeout: float,
+        reader: str | None = None,
+        resolution: Sequence[float] | None = None,
+    ) -> None:
         self._location = location
         self._info = info
         self.url: str = location.url
@@ -122,7 +64,8 @@ class Volume:
         self.channels: int = info.channels
         self.kind: Kind = info.kind
         self.timeout = float(timeout)
-        self.reader, self.reader_reason = choose_reader(location, info)
+        self.reader, self.reader_reason = choose_reader(location, info, reader)
+        self._given_resolution = resolution
         self._lock = threading.Lock()
         self._open_reader: Reader | None = None
 
@@ -213,8 +156,13 @@ class Volume:
         self.chunk_box(mip, index)
         with self._lock:
             if self._open_reader is None:
-                fetcher = make_fetcher(self._location, self.timeout)
-                self._open_reader = make_reader(self.reader, self._location, self._info, fetcher)
+                self._open_reader = make_reader(
+                    self.reader,
+                    self._location,
+                    self._info,
+                    make_fetcher(self._location, self.timeout),
+                    self.timeout,
+                )
             reader = self._open_reader
         return reader.read_chunk(mip, index)
 
@@ -317,7 +265,11 @@ class Volume:
         return lazy_array(self, mip, missing, fill)
 
     def source_info(self) -> dict[str, Any]:
-        """Return what a recipe records about the volume, ready for JSON; everything zyx."""
+        """Return what a recipe records about the volume, ready for JSON; everything zyx.
+
+        `given_resolution` is there where the user gave it: `open_volume` needs it again.
+        """
+        given = self._given_resolution
         return {
             "url": self.url,
             "dtype": self.dtype.name,
@@ -334,6 +286,7 @@ class Volume:
                 }
                 for level in self.levels
             ],
+            **({} if given is None else {"given_resolution": [float(size) for size in given]}),
         }
 
     def read_chunk_filled(
@@ -350,7 +303,12 @@ class Volume:
         return chunk[0] if self.channels == 1 else np.moveaxis(chunk, 0, -1)
 
     def _missing_error(self, level: Level, index: Index) -> SourceError:
-        name = self._location.shown(chunk_name(level, index))
+        name = chunk_name(level, index)
+        if level.array is not None:
+            from napari_ouroboros.volumes.zarr import array_chunk_name
+
+            name = array_chunk_name(level, index)
+        name = self._location.shown(name)
         return SourceError(f"chunk {name} is missing; --missing fill reads it as the fill value")
 
     def _checked_fill(self, missing: str, fill: float) -> Any:

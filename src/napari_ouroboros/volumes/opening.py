@@ -1,0 +1,182 @@
+"""From an address to a volume: which format is there, and what its metadata say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+
+from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.volumes.deadline import call
+from napari_ouroboros.volumes.fetch import Fetcher, fetch_json, make_fetcher
+from napari_ouroboros.volumes.inflight import as_completed
+from napari_ouroboros.volumes.level import VolumeInfo
+from napari_ouroboros.volumes.location import Format, Location, parse_location
+from napari_ouroboros.volumes.precomputed import parse_info
+from napari_ouroboros.volumes.volume import Volume
+
+# Metadata files, and what they are of; the first one found decides.
+_FILES: dict[str, Format] = {
+    "info": "precomputed",
+    "zarr.json": "zarr3",
+    ".zarray": "zarr2",
+    ".zattrs": "zarr2",
+    ".zgroup": "zarr2",
+    ".zmetadata": "zarr2",
+    "attributes.json": "n5",
+}
+
+
+def open_volume(
+    url: str | os.PathLike[str],
+    *,
+    timeout: float = 60.0,
+    open_timeout: float = 20.0,
+    reader: str | None = None,
+    resolution: Sequence[float] | None = None,
+) -> Volume:
+    """Open a volume: Neuroglancer precomputed, zarr 2 or 3, OME-Zarr or N5.
+
+    Only its metadata are read, and no voxel library is imported.
+
+    Parameters
+    ----------
+    url : str or path
+        A folder, ``file://``, ``http(s)://``, ``gs://`` or ``s3://``; the format before it
+        (``precomputed://``, ``zarr://``, ``n5://``) or after it (``|zarr:``), or to be found out.
+    timeout : float
+        Seconds without a byte after which a chunk is given up.
+    open_timeout : float
+        Seconds for the whole of opening.
+    reader : {"cloud-volume", "tensorstore"}, optional
+        Which library reads the chunks. Left out, the faster of those that are right.
+    resolution : (3,) zyx nm, optional
+        Size of a voxel of the finest level, for zarr and N5 that do not say it, or say it wrongly.
+
+    Raises
+    ------
+    UserError
+        The address cannot be right, or names a format or store that is not supported; the size
+        of a voxel is not known; `reader` cannot read this volume.
+    SourceError
+        Nothing there, no answer, or no volume.
+    """
+    for name, seconds in (("timeout", timeout), ("open_timeout", open_timeout)):
+        if not seconds > 0:
+            raise UserError(f"{name} must be more than 0 s; it is {seconds}")
+    place = parse_location(url)
+
+    def read() -> tuple[Location, VolumeInfo]:
+        fetcher = _Once(make_fetcher(place, open_timeout))
+        try:
+            location = place
+            if place.format == "auto":
+                location = place.with_format(_find_format(fetcher, place))
+            return location, read_metadata(fetcher, location, resolution)
+        finally:
+            fetcher.close()
+
+    # Not renewed by single bytes, unlike the chunks' limit: metadata are small.
+    first = "info" if place.format in ("auto", "precomputed") else ""
+    location, info = call(read, open_timeout, place.shown(first))
+    return Volume(location, info, timeout, reader, resolution)
+
+
+class _Once:
+    """A fetcher that asks for each object once."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+        self._found: dict[str, bytes | None] = {}
+
+    def get(self, name: str, byte_range: tuple[int, int] | None = None) -> bytes | None:
+        """See `Fetcher.get`."""
+        if byte_range is not None:
+            return self._fetcher.get(name, byte_range)
+        if name not in self._found:
+            self._found[name] = self._fetcher.get(name)
+        return self._found[name]
+
+    def close(self) -> None:
+        """See `Fetcher.close`."""
+        self._fetcher.close()
+
+
+def read_metadata(
+    fetcher: Fetcher, location: Location, resolution: Sequence[float] | None = None
+) -> VolumeInfo:
+    """Return what the metadata of a volume of known format say; `resolution` as `open_volume`."""
+    if location.format in ("zarr", "zarr2", "zarr3"):
+        from napari_ouroboros.volumes.zarr import read_zarr
+
+        return read_zarr(fetcher, location, resolution)
+    if location.format == "n5":
+        from napari_ouroboros.volumes.n5 import read_n5
+
+        return read_n5(fetcher, location, resolution)
+    if location.format != "precomputed":
+        raise UserError(f"{location.format} is not supported yet: {location.shown('')}")
+    json = fetch_json(fetcher, location, "info")
+    if json is None:
+        if (found := _look(fetcher, location, [name for name in _FILES if name != "info"])) is None:
+            raise _nothing_there(location)
+        raise UserError(
+            f"{location.shown('')} is no precomputed volume but {_FILES[found].rstrip('23')}; "
+            f"write {_FILES[found].rstrip('23')}:// before the address"
+        )
+    info = parse_info(json, location.shown("info"))
+    if resolution is not None and tuple(resolution) != tuple(info.levels[0].resolution):
+        own = ",".join(f"{r:g}" for r in info.levels[0].resolution)
+        raise UserError(
+            f"{location.shown('')} says that its voxels are {own} nm (zyx); leave --resolution out"
+        )
+    return info
+
+
+def _find_format(fetcher: Fetcher, location: Location) -> Format:
+    """Return the format of what is at a bare address, by the metadata file that is there."""
+    if location.local and not os.path.isdir(location.base):
+        raise UserError(f"there is no folder {location.base}")
+    # The usual one first and alone; where the name says something else, it waits for the rest.
+    refusal: SourceError | None = None
+    first, rest = ["info"], [name for name in _FILES if name != "info"]
+    if location.base.lower().endswith((".zarr", ".n5")):
+        first, rest = rest, first
+    for names in (first, rest):
+        try:
+            found = _look(fetcher, location, names)
+        except SourceError as error:  # some buckets refuse to show what they do not have
+            refusal = refusal or error
+            continue
+        if found is not None:
+            return _FILES[found]
+    raise refusal or _nothing_there(location)
+
+
+def _look(fetcher: Fetcher, location: Location, names: Sequence[str]) -> str | None:
+    """Return the first of the files that is there, all asked for at once."""
+
+    def look(name: str) -> tuple[str, bool | SourceError]:
+        try:
+            return name, fetch_json(fetcher, location, name) is not None
+        except SourceError as error:
+            return name, error
+
+    answers = dict(as_completed((partial(look, name) for name in names), len(names)))
+    for name in names:
+        if answers[name] is True:
+            return name
+    for answer in answers.values():
+        if isinstance(answer, SourceError):
+            raise answer
+    return None
+
+
+def _nothing_there(location: Location) -> Exception:
+    if location.local and not os.path.isdir(location.base):
+        return UserError(f"there is no folder {location.base}")
+    others = "" if location.format == "precomputed" else ", zarr.json, .zattrs or attributes.json"
+    return SourceError(
+        f"no volume here: there is no {location.shown('info')}{others}; give the folder that holds "
+        f"{'one of them' if others else '`info`'}"
+    )
