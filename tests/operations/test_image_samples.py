@@ -17,8 +17,9 @@ from oracles.precomputed import write_by_hand
 
 from napari_ouroboros import Straightening, Trace, Volume, open_volume, straighten, straighten_to
 from napari_ouroboros.errors import Notice
-from napari_ouroboros.operations import sampler as sampler_module
-from napari_ouroboros.operations.sampler import Box, SliceSampler
+from napari_ouroboros.operations import boxes as boxes_module
+from napari_ouroboros.operations.boxes import Box
+from napari_ouroboros.operations.sampler import SliceSampler
 
 CHUNK = (10, 24, 17)  # zyx
 RESOLUTION = (20.0, 8.0, 8.0)
@@ -172,7 +173,7 @@ def test_the_same_samples_by_every_way(
     out: str, chunks: int, threads: int, grey: Written, map_: Straightening,
     lazy: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(sampler_module, "_BOX_SAMPLES", 7 * ROWS * COLUMNS)
+    monkeypatch.setattr(boxes_module, "_BOX_SAMPLES", 7 * ROWS * COLUMNS)
     with pytest.warns(Notice, match="lie outside the volume"):
         report = straighten_to(
             tmp_path / out, grey.volume, map_, fill=9, threads=threads,
@@ -303,7 +304,7 @@ def test_how_the_work_is_cut_does_not_show(
     whole = straighten(volume, map_, interpolation=method).compute()
     # Every sample is in the volume: a chunk that was not fetched would show as 0.
     assert whole.min() >= 100
-    monkeypatch.setattr(sampler_module, "_BOX_SAMPLES", 3 * 41 * 41)
+    monkeypatch.setattr(boxes_module, "_BOX_SAMPLES", 3 * 41 * 41)
     for chunks, threads in [(8, 1), (20, 2), (150, 3)]:
         straighten_to(
             tmp_path / "s.tif", volume, map_, interpolation=method, memory=chunks * 512,

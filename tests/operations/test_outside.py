@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_ouroboros import Straightening, Trace, UserError
-from napari_ouroboros.geometry.sample_kernel import count_outside
+from napari_ouroboros.geometry.chunk_kernel import count_outside
 
 
 @settings(max_examples=40, deadline=None)

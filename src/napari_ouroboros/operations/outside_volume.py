@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Notice, UserError
 from napari_ouroboros.geometry import Straightening
-from napari_ouroboros.operations.sampler import affine
+from napari_ouroboros.operations.slice_grid import affine
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
@@ -25,14 +25,12 @@ def outside(volume: Volume, straightening: Straightening, mip: int = 0) -> NDArr
     -------
     array (slices,) of int64
     """
-    from napari_ouroboros.geometry.sample_kernel import count_outside
-
     level = volume.mip(mip)
     map_ = straightening.resolved(level.resolution)
     n, rows, columns = map_.shape
     out = np.zeros(n, np.int64)
     grid = affine(map_, level, (0, n))
-    size = np.asarray(level.shape)
+    size = np.asarray(level.shape, np.int64)
     corners = np.stack(
         [
             grid.start + row * grid.drow + column * grid.dcolumn
@@ -43,6 +41,10 @@ def outside(volume: Volume, straightening: Straightening, mip: int = 0) -> NDArr
     # A slice whose corners lie inside, by more than rounding could matter, lies inside.
     safe = np.all((corners >= -0.5 + 1e-6) & (corners < size - 0.5 - 1e-6), axis=(0, 2))
     look = np.flatnonzero(~safe)
+    if not len(look):
+        return out
+    from napari_ouroboros.geometry.chunk_kernel import count_outside
+
     step = max(1, _COUNTED_AT_ONCE // (rows * columns))
     # In parts, so that Ctrl-C gets its turn: the kernel itself cannot be stopped.
     for part in (look[i : i + step] for i in range(0, len(look), step)):

@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from napari_ouroboros.geometry import Straightening
+from napari_ouroboros.operations.boxes import Box, check_slice, slabs
 from napari_ouroboros.operations.outside_volume import check_reach
-from napari_ouroboros.operations.sampler import (
-    DEFAULT_MEMORY,
-    Box,
-    Missing,
-    SliceSampler,
-    check_slice,
-    choose_interpolation,
-    slabs,
-)
+from napari_ouroboros.operations.sampler import DEFAULT_MEMORY, Missing, SliceSampler
+from napari_ouroboros.operations.slice_grid import choose_interpolation
 
 if TYPE_CHECKING:
     import dask.array
@@ -47,8 +41,9 @@ def straighten(
         Lengths left open become the finest resolution of the level.
     mip : int
         Level of the volume to read.
-    interpolation : {"nearest", "linear"}, optional
-        Default nearest for segmentations and uint64, else linear.
+    interpolation : {"nearest", "linear", "cubic"}, optional
+        Default nearest for segmentations and uint64, else linear. Cubic is Catmull-Rom: sharper,
+        and beside a step it overshoots by some percent of it.
     fill : number, optional
         Value outside the volume; default 0, NaN for floats.
     missing : {"fill", "error"}, optional
@@ -62,7 +57,8 @@ def straighten(
     Raises
     ------
     UserError
-        A mip that is not there; linear interpolation of labels; a trace outside the volume.
+        A mip that is not there; linear or cubic interpolation of labels; a trace outside the
+        volume.
     SourceError
         On computing: the source does not deliver, or a chunk cannot be decoded.
     """

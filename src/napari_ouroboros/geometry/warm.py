@@ -1,0 +1,109 @@
+"""Kernels made ready in the background: numba takes seconds, and a window must not wait for it.
+
+Nothing here knows numba. A kernel has a key, and a function that makes it ready: that imports its
+module and calls it once, with arguments of the types it will be called with.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+from napari_ouroboros.errors import Cancelled
+
+_POLL = 0.1  # seconds between looks at a cancel signal
+
+
+class CancelSignal(Protocol):
+    """Such as a `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether the job is to stop."""
+
+
+class _Kernel:
+    def __init__(self, make: Callable[[], object]) -> None:
+        self.make = make
+        self.done = threading.Event()
+        self.error: BaseException | None = None
+
+
+_lock = threading.Lock()
+_kernels: dict[Hashable, _Kernel] = {}
+_waiting: queue.SimpleQueue[_Kernel] = queue.SimpleQueue()
+_worker: threading.Thread | None = None
+
+
+def is_ready(key: Hashable, make: Callable[[], object]) -> bool:
+    """Whether a kernel is ready; if not, its turn comes in the background.
+
+    Raises
+    ------
+    Exception
+        What making it ready raised.
+    """
+    kernel = _kernel(key, make)
+    if kernel.error is not None:
+        raise kernel.error
+    return kernel.done.is_set()
+
+
+def wait_until_ready(
+    key: Hashable, make: Callable[[], object], cancel: CancelSignal | None = None
+) -> None:
+    """Return once a kernel is ready.
+
+    Raises
+    ------
+    Cancelled
+        ``cancel.is_set()`` became true; the kernel is made ready all the same.
+    Exception
+        What making it ready raised.
+    """
+    kernel = _kernel(key, make)
+    # In short waits, so that Ctrl-C and cancel get their turn.
+    while not kernel.done.wait(_POLL):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("the job was cancelled; nothing was kept")
+    if kernel.error is not None:
+        raise kernel.error
+
+
+def _kernel(key: Hashable, make: Callable[[], object]) -> _Kernel:
+    global _worker
+    with _lock:
+        kernel = _kernels.get(key)
+        if kernel is None:
+            kernel = _kernels[key] = _Kernel(make)
+            _waiting.put(kernel)
+            if _worker is None:
+                # One thread: numba compiles one function at a time.
+                _worker = threading.Thread(target=_work, daemon=True, name="ouroboros-warm")
+                _worker.start()
+        return kernel
+
+
+def _work() -> None:
+    while True:
+        kernel = _waiting.get()
+        try:
+            kernel.make()
+        except BaseException as error:  # noqa: BLE001  # raised to who asks for the kernel
+            kernel.error = error
+        kernel.done.set()
+        del kernel
+
+
+def _after_fork() -> None:
+    """Threads do not survive a fork: what was not ready is asked for again."""
+    global _lock, _waiting, _worker
+    _lock, _waiting, _worker = threading.Lock(), queue.SimpleQueue(), None
+    for key in [key for key, kernel in _kernels.items() if not kernel.done.is_set()]:
+        del _kernels[key]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
