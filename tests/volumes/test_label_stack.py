@@ -483,10 +483,10 @@ def test_what_is_not_there_or_of_another_kind(tmp_path: Path) -> None:
         open_labels(tmp_path / "a.tif")
     (tmp_path / "a.tif").write_bytes(b"\x89PNG\r\n")
     with pytest.raises(
-        UserError, match=r"neither a TIFF nor an \.npy file nor a precomputed folder"
+        UserError, match=r"neither a TIFF nor an \.npy file nor the folder of a volume"
     ):
         open_labels(tmp_path / "a.tif")
-    with pytest.raises(UserError, match="is a folder without an info file"):
+    with pytest.raises(UserError, match="is a folder, but no volume"):
         open_labels(tmp_path)
 
 

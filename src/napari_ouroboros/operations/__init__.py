@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from napari_ouroboros.operations.backproject_job import BackprojectReport, backproject
+from napari_ouroboros.operations.backproject_job import backproject
+from napari_ouroboros.operations.backproject_report import BackprojectReport
 from napari_ouroboros.operations.outside_volume import outside
 from napari_ouroboros.operations.round_trip import CheckReport, check
 from napari_ouroboros.operations.straighten_job import StraightenReport, straighten_to

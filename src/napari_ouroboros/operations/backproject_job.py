@@ -7,69 +7,42 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_ouroboros.errors import UserError
-from napari_ouroboros.geometry import Grid, Straightening
-from napari_ouroboros.geometry.touched import block_box, touched_chunks
+from napari_ouroboros.geometry import Straightening
+from napari_ouroboros.geometry.touched import block_box
+from napari_ouroboros.operations.backproject_report import BackprojectOptions, BackprojectReport
+from napari_ouroboros.operations.destination import Scale, check_coarser, notice_shift, scales_of
 from napari_ouroboros.operations.gather import Block, Gatherer, LabelGrid
+from napari_ouroboros.operations.merge import TouchedBlock, merge, touched_blocks
 from napari_ouroboros.operations.outputs import (
     CHUNK,
     check_free,
+    is_replaceable,
     local_path,
     output_kind,
-    recipe_grid,
+    volume_writer,
 )
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
+from napari_ouroboros.operations.pyramid import CoarserScale
+from napari_ouroboros.operations.sampler import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
+    from napari_ouroboros.operations.outputs import Output
     from napari_ouroboros.volumes import Volume
-    from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter
+    from napari_ouroboros.volumes.chunk_writer import ChunkWriter, WrittenVolume
+    from napari_ouroboros.volumes.label_stack import LabelStack
+    from napari_ouroboros.volumes.level import Index
+    from napari_ouroboros.volumes.staging import StagedFolder
 
-Pairs = Sequence[tuple[Any, Straightening]]
-
-
-@dataclass(frozen=True)
-class BackprojectReport:
-    """What a run of `backproject` did.
-
-    Attributes
-    ----------
-    path : Path
-        The precomputed segmentation.
-    mip : int
-        The source's level whose grid it has.
-    dtype : str
-    voxels_in_tube : int
-        Voxels whose centre lies in a slice, background included.
-    voxels_labelled : int
-    voxels_contested : int
-        Voxels that several slices of one trace claim; the nearest centre line got them.
-    voxels_between_traces : int
-        Voxels to which two traces gave different labels.
-    chunks_touched, chunks_written : int
-    bounds : tuple or None
-        Box of the written chunks, ((z0, z1), (y0, y1), (x0, x1)) in array indices.
-    seconds : float
-    """
-
-    path: Path
-    mip: int
-    dtype: str
-    voxels_in_tube: int
-    voxels_labelled: int
-    voxels_contested: int
-    voxels_between_traces: int
-    chunks_touched: int
-    chunks_written: int
-    bounds: tuple[tuple[int, int], ...] | None
-    seconds: float
+# Bytes of shard indices that are kept while a pyramid is made.
+_INDEX_CACHE = 16 * 2**20
 
 
 def backproject(
@@ -79,18 +52,11 @@ def backproject(
     like: Volume | None = None,
     mip: int | None = None,
     *,
-    keep: Sequence[int] | None = None,
-    labels_scale: Sequence[float] | None = None,
-    labels_offset: Sequence[float] | None = None,
-    dtype: DTypeLike | None = None,
-    conflicts: str | os.PathLike[str] | None = None,
-    threads: int | None = None,
-    overwrite: bool = False,
-    command: str | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    **options: Unpack[BackprojectOptions],
 ) -> BackprojectReport:
-    """Bring labels home as a Neuroglancer segmentation that lies exactly on the source.
+    """Bring labels home as a segmentation that lies exactly on the source.
 
     Every voxel centre in the tube asks which slices pass through it and takes the nearest
     sample of the nearest one (gather): no holes at any spacing, ids never averaged. Only chunks
@@ -98,13 +64,14 @@ def backproject(
 
     Parameters
     ----------
-    labels : path, array, or a list of them
-        (slices, rows, columns): .tif, .npy, a precomputed folder, numpy or dask array. Several:
-        one per trace; the nearer centre line wins where both are labelled, the earlier on ties.
+    labels : path, URL, array, or a list of them
+        (slices, rows, columns): .tif, .npy, .zarr, a precomputed folder, numpy, dask or zarr
+        array. Several: one per trace; the nearer centre line wins where both are labelled, the
+        earlier on ties.
     straightening : Straightening, or a list of them
         The map that the labels belong to.
     destination : path or ``precomputed://file://...``
-        A folder.
+        A folder: Neuroglancer precomputed, or OME-Zarr where the name ends in ``.zarr``.
     like : Volume, optional
         The source. Default: what the recipe recorded of it; it need not be reachable.
     mip : int, optional
@@ -120,6 +87,16 @@ def backproject(
         of the same width, bool uint8.
     conflicts : path, optional
         Folder for a uint8 mask of the contested voxels.
+    pyramid : bool
+        Add the source's coarser scales by majority: of the voxels whose centres lie in a coarser
+        one, the id that is most frequent, the smallest of several. Background counts as well.
+    sharded : bool
+        Precomputed only: many gzipped chunks in one file. A shard's labels (at most 128 MB) are
+        held until it is written, twice for a moment.
+    memory : int
+        Bytes: a quarter of it for decoded slices of labels, half for shards in the making.
+    timeout : float
+        Seconds without a byte after which labels at a URL are given up.
     threads : int, optional
         Default one per processor.
     overwrite : bool
@@ -127,7 +104,7 @@ def backproject(
     command : str, optional
         Noted in the result.
     progress : callable, optional
-        ``progress(done, total)`` in chunks.
+        ``progress(done, total)`` in write units: chunks or shards.
     cancel : object with ``is_set()``, optional
 
     Returns
@@ -141,11 +118,7 @@ def backproject(
     DestinationError, SourceError, Cancelled
         The destination is as it was before.
     """
-    job = BackprojectJob(
-        labels, straightening, destination, like, mip, keep=keep, labels_scale=labels_scale,
-        labels_offset=labels_offset, dtype=dtype, conflicts=conflicts, threads=threads,
-        overwrite=overwrite, command=command,
-    )  # fmt: skip
+    job = BackprojectJob(labels, straightening, destination, like, mip, **options)
     return job.run(progress, cancel)
 
 
@@ -165,23 +138,27 @@ class BackprojectJob:
         labels_offset: Sequence[float] | None = None,
         dtype: DTypeLike | None = None,
         conflicts: str | os.PathLike[str] | None = None,
+        pyramid: bool = False,
+        sharded: bool = False,
+        memory: int = DEFAULT_MEMORY,
+        timeout: float = 60.0,
         threads: int | None = None,
         overwrite: bool = False,
         command: str | None = None,
     ) -> None:
-        if output_kind(destination) != "precomputed":
-            raise UserError(
-                "labels go home into a precomputed folder; "
-                f"{os.fspath(destination)} asks for a TIFF"
-            )
         self.start = time.monotonic()
-        self.path = local_path(destination)
-        self.conflicts = None if conflicts is None else local_path(conflicts)
-        if self.conflicts == self.path:
+        self.path, self.output = _folder(destination)
+        if sharded and self.output == "zarr":
+            raise UserError(
+                "OME-Zarr results are not sharded; write a precomputed folder, or no shards"
+            )
+        self.sharded = sharded
+        self.conflicts = None if conflicts is None else _folder(conflicts)
+        if self.conflicts is not None and self.conflicts[0] == self.path:
             raise UserError("the conflicts need a folder of their own, not the labels'")
-        for path in filter(None, (self.path, self.conflicts)):
+        for path, _ in filter(None, ((self.path, self.output), self.conflicts)):
             check_free(path, overwrite)
-        self.overwrite, self.command = overwrite, command
+        self.overwrite, self.command, self.memory = overwrite, command, memory
         self.threads = threads or default_threads()
         maps = [straightening] if isinstance(straightening, Straightening) else list(straightening)
         stacks = [labels] if isinstance(straightening, Straightening) else list(labels)
@@ -189,69 +166,86 @@ class BackprojectJob:
             raise UserError(
                 f"{len(stacks)} label volumes for {len(maps)} recipes; give one for each"
             )
-        self.grid, self.mip, self.key = _target(maps[0], like, mip)
-        self.gatherers = [
-            Gatherer(map_, self.grid, LabelGrid.of(stack, map_, keep, labels_scale, labels_offset))
-            for stack, map_ in zip(stacks, maps, strict=True)
-        ]
-        self.dtype = _result_dtype(self.gatherers, dtype)
-        self.blocks = _blocks(self.gatherers)
+        source = maps[0].source
+        self.scale, *coarser = scales_of(source, like, mip, self.output)
+        notice_shift(self.scale)
+        if pyramid:
+            check_coarser([self.scale, *coarser])
+        if self.conflicts is not None:
+            self._conflict_scale = scales_of(source, like, mip, self.conflicts[1])[0]
+        with ExitStack() as files:
+            opened = [_open(files, stack, memory // 4 // len(stacks), timeout) for stack in stacks]
+            self.gatherers = [
+                Gatherer(
+                    map_,
+                    self.scale.source,
+                    LabelGrid.of(stack, map_, keep, labels_scale, labels_offset),
+                )
+                for stack, map_ in zip(opened, maps, strict=True)
+            ]
+            self.dtype = _result_dtype(self.gatherers, dtype)
+            self.blocks = touched_blocks(self.gatherers, CHUNK)
+            self._files = files.pop_all()
+        self._units = self._grouped()
+        self.pyramid = [
+            CoarserScale(
+                self.scale, scale, CHUNK, [index for index, _ in self.blocks],
+                self._unit(scale), self.dtype,
+            )
+            for scale in (coarser if pyramid else [])
+        ]  # fmt: skip
+        if sharded:
+            self.threads = max(1, min(self.threads, memory // 2 // self._held_bytes))
         self._lock = threading.Lock()
-        self._totals = np.zeros(5, np.int64)
-        self._box: list[tuple[int, ...]] = []
-        self._writer: PrecomputedWriter
-        self._conflict_writer: PrecomputedWriter | None = None
+        self._totals = np.zeros(4, np.int64)
+        self._written: set[Index] = set()
+        self._writer: ChunkWriter
+        self._conflict_writer: ChunkWriter | None = None
+
+    @property
+    def mip(self) -> int:
+        """Level of the source whose grid the result gets."""
+        return self.scale.mip
 
     def plan(self) -> Plan:
         """What the run will visit and hold; computed from geometry alone."""
         voxels = int(np.prod(CHUNK))
-        slabs = max((g.largest_need(self.blocks) for g in self.gatherers), default=0)
+        slices = max((g.largest_need(self.blocks) for g in self.gatherers), default=0)
         return Plan(
             "backprojection",
             [
-                Unit("_".join(map(str, index)), partial(self._write_block, index, parts))
-                for index, parts in self.blocks
+                Unit("_".join(map(str, index)), partial(self._write_unit, blocks))
+                for index, blocks in self._units.items()
             ],
             bytes_to_fetch=0,
             bytes_to_write=len(self.blocks) * voxels * self.dtype.itemsize,
-            memory_bytes=self.threads * (voxels * (self.dtype.itemsize + 9) + slabs),
+            memory_bytes=self.threads * (voxels * 9 + self._held_bytes + slices),
+            later=[unit for scale in self.pyramid for unit in self._coarser_units(scale)],
         )
 
     def run(self, progress: Progress | None, cancel: Cancel | None) -> BackprojectReport:
         """Do it."""
-        from napari_ouroboros.volumes.precomputed_writer import (
-            PrecomputedWriter,
-            is_our_precomputed,
-        )
-        from napari_ouroboros.volumes.staging import StagedFolder
-
-        facts: dict[str, Any] = {
-            "frames_sha256": [g.straightening.recipe_hash for g in self.gatherers],
-            "mip": self.mip,
-        }
-        if self.command:
-            facts["command"] = self.command
-        place: dict[str, Any] = {
-            "shape": self.grid.shape,
-            "resolution": self.grid.resolution,
-            "voxel_offset": _whole_offset(self.grid),
-            "kind": "segmentation",
-            "chunk": CHUNK,
-            "key": self.key,
-        }
-        with ExitStack() as stack:
-            folder = stack.enter_context(
-                StagedFolder(self.path, self.overwrite, is_our_precomputed)
+        with self._files, ExitStack() as stack:
+            folder = self._new_folder(stack, self.path, self.output)
+            self._writer = self._new_writer(
+                folder, self.output, self.scale, self.dtype, {}, self.sharded
             )
-            self._writer = PrecomputedWriter(folder, dtype=self.dtype, extra_info=facts, **place)
             conflicts = None
             if self.conflicts is not None:
-                conflicts = stack.enter_context(
-                    StagedFolder(self.conflicts, self.overwrite, is_our_precomputed)
+                conflicts = self._new_folder(stack, *self.conflicts)
+                self._conflict_writer = self._new_writer(
+                    conflicts, self.conflicts[1], self._conflict_scale, np.uint8,
+                    {"conflicts": True},
+                )  # fmt: skip
+            self._coarser_writers = {
+                scale.mip: self._writer.coarser(
+                    shape=scale.written.shape,
+                    resolution=scale.written.resolution,
+                    voxel_offset=scale.written.voxel_offset,
+                    key=scale.key,
                 )
-                self._conflict_writer = PrecomputedWriter(
-                    conflicts, dtype=np.uint8, extra_info={**facts, "conflicts": True}, **place
-                )
+                for scale in (coarser.scale for coarser in self.pyramid)
+            }
             try:
                 self.plan().run(self.threads, progress, cancel, folder.done)
             except UserError:
@@ -262,99 +256,146 @@ class BackprojectJob:
             if conflicts is not None:
                 conflicts.commit()
             folder.commit()
-        tube, labelled, contested, between, written = (int(n) for n in self._totals)
+        tube, labelled, contested, between = (int(n) for n in self._totals)
         return BackprojectReport(
             path=self.path,
             mip=self.mip,
+            coarser_mips=tuple(scale.scale.mip for scale in self.pyramid),
             dtype=str(self.dtype),
             voxels_in_tube=tube,
             voxels_labelled=labelled,
             voxels_contested=contested,
             voxels_between_traces=between,
             chunks_touched=len(self.blocks),
-            chunks_written=written,
-            bounds=_bounds(self._box, self.grid.shape),
+            chunks_written=len(self._written),
+            bounds=_bounds(self._written, self.scale.written.shape),
+            shift_nm=self.scale.shift_nm,
             seconds=time.monotonic() - self.start,
         )
 
-    def _write_block(
-        self, index: tuple[int, int, int], parts: dict[int, NDArray[np.int64]], cancel: Cancel
-    ) -> None:
-        merged: Block | None = None
-        between = 0
-        for number, segments in parts.items():
-            block = self.gatherers[number].block(index, CHUNK, segments, cancel)
-            if merged is None:
-                merged = block
-            else:
-                between += _merge(merged, block)
-        if merged is None:
-            return
-        labels = merged.labels.astype(self.dtype, copy=False)
-        contested = merged.claims > 1
-        box = block_box(index, CHUNK, self.grid.shape)
-        written = 0
-        labelled = int(np.count_nonzero(labels))
-        if labelled:
-            written = 1
-            self._writer.write(box, labels)
-        if self._conflict_writer is not None and contested.any():
-            self._conflict_writer.write(box, contested.astype(np.uint8))
-        with self._lock:
-            self._totals += (
-                int(np.count_nonzero(merged.claims)), labelled, int(contested.sum()), between,
-                written,
-            )  # fmt: skip
-            if written:
-                self._box.append(index)
+    # -- what is written ----------------------------------------------------------------------
 
+    def _new_folder(self, stack: ExitStack, path: Path, output: Output) -> StagedFolder:
+        from napari_ouroboros.volumes.staging import StagedFolder
 
-def _merge(into: Block, other: Block) -> int:
-    """Labels of a later trace into those of earlier ones; how many voxels both had labelled.
+        is_ours = partial(is_replaceable, output=output)
+        return stack.enter_context(StagedFolder(path, self.overwrite, is_ours))
 
-    0 never overwrites; of two labels the nearer centre line's counts, the earlier's on ties.
-    """
-    new = other.labels.astype(np.result_type(into.labels, other.labels), copy=False)
-    old = into.labels.astype(new.dtype, copy=False)
-    both = (old != 0) & (new != 0)
-    take = (new != 0) & ((old == 0) | (other.distance < into.distance))
-    into.labels = np.where(take, new, old)
-    into.distance = np.where(take, other.distance, into.distance)
-    into.claims = np.maximum(into.claims, other.claims)
-    return int(np.count_nonzero(both & (old != new)))
-
-
-def _blocks(
-    gatherers: Sequence[Gatherer],
-) -> list[tuple[tuple[int, int, int], dict[int, NDArray[np.int64]]]]:
-    """Touched chunks in order along the first trace, with each trace's segments in them."""
-    blocks: dict[tuple[int, int, int], dict[int, NDArray[np.int64]]] = {}
-    for number, gatherer in enumerate(gatherers):
-        for index, segments in touched_chunks(gatherer.straightening, gatherer.grid, CHUNK):
-            blocks.setdefault(index, {})[number] = segments
-    if not blocks:
-        raise UserError(
-            "the trace lies wholly outside the volume: there is no voxel to label; do recipe "
-            "and volume belong together?"
+    def _new_writer(
+        self,
+        folder: StagedFolder,
+        output: Output,
+        scale: Scale,
+        dtype: DTypeLike,
+        facts: dict[str, Any],
+        sharded: bool = False,
+    ) -> ChunkWriter:
+        facts["frames_sha256"] = [g.straightening.recipe_hash for g in self.gatherers]
+        facts["mip"] = scale.mip
+        if any(scale.shift_nm):
+            facts["shift_nm"] = scale.shift_nm
+        if self.command:
+            facts["command"] = self.command
+        options: dict[str, Any] = {"sharded": True} if sharded else {}
+        return volume_writer(output)(
+            folder,
+            shape=scale.written.shape,
+            resolution=scale.written.resolution,
+            voxel_offset=scale.written.voxel_offset,
+            dtype=dtype,
+            kind="segmentation",
+            chunk=CHUNK,
+            key=scale.key,
+            extra_info=facts,
+            **options,
         )
-    return list(blocks.items())
+
+    def _unit(self, scale: Scale) -> Index:
+        """Voxels of a write unit."""
+        if not self.sharded:
+            return CHUNK
+        from napari_ouroboros.volumes.precomputed_writer import shard_unit
+
+        chunk_bytes = int(np.prod(CHUNK)) * self.dtype.itemsize
+        return shard_unit(scale.written.shape, CHUNK, chunk_bytes)
+
+    def _grouped(self) -> dict[Index, list[TouchedBlock]]:
+        """The touched chunks of each write unit."""
+        units: dict[Index, list[TouchedBlock]] = {}
+        unit = self._unit(self.scale)
+        for block in self.blocks:
+            z, y, x = (i * c // u for i, c, u in zip(block[0], CHUNK, unit, strict=True))
+            units.setdefault((z, y, x), []).append(block)
+        return units
+
+    @property
+    def _held_bytes(self) -> int:
+        """What one write unit holds: its chunks, and the store's own copy of a shard's."""
+        chunk_bytes = int(np.prod(CHUNK)) * self.dtype.itemsize
+        if not self.sharded:
+            return chunk_bytes
+        most = max([*map(len, self._units.values()), *(s.most_chunks for s in self.pyramid)])
+        return 2 * most * chunk_bytes
+
+    def _write_unit(self, blocks: Sequence[TouchedBlock], cancel: Cancel) -> None:
+        pieces = []
+        for index, parts in blocks:
+            merged, between = self._block(index, parts, cancel)
+            labels = merged.labels.astype(self.dtype, copy=False)
+            labelled = int(np.count_nonzero(labels))
+            box = block_box(index, CHUNK, self.scale.written.shape)
+            if labelled:
+                pieces.append((box, labels))
+            contested = merged.claims > 1
+            if self._conflict_writer is not None and contested.any():
+                self._conflict_writer.write(box, contested.astype(np.uint8))
+            with self._lock:
+                tube = int(np.count_nonzero(merged.claims))
+                self._totals += (tube, labelled, int(contested.sum()), between)
+                if labelled:
+                    self._written.add(index)
+        self._writer.write_unit(pieces)
+
+    def _block(
+        self, index: Index, parts: dict[int, NDArray[np.int64]], cancel: Cancel
+    ) -> tuple[Block, int]:
+        """All traces' labels of a chunk, and the number of voxels that several had labelled."""
+        (first, segments), *others = parts.items()
+        merged = self.gatherers[first].block(index, CHUNK, segments, cancel)
+        between = 0
+        for number, segments in others:
+            between += merge(merged, self.gatherers[number].block(index, CHUNK, segments, cancel))
+        return merged, between
+
+    def _coarser_units(self, coarser: CoarserScale) -> list[Unit]:
+        return coarser.units(
+            written=lambda index: index in self._written,
+            read=lambda box: self._finest.read(box),
+            write=lambda pieces: self._coarser_writers[coarser.scale.mip].write_unit(pieces),
+        )
+
+    @cached_property
+    def _finest(self) -> WrittenVolume:
+        """What the coarser scales are made from; whole chunks are read, so only indices repeat."""
+        return self._writer.read_back(_INDEX_CACHE if self.sharded else 0)
 
 
-def _target(
-    straightening: Straightening, like: Volume | None, mip: int | None
-) -> tuple[Grid, int, str]:
-    """Grid, mip and scale key of the result."""
-    if like is None:
-        return recipe_grid(straightening.source, mip, "the recipe")
-    if mip is None:
-        mip = int((straightening.source or {}).get("mip", 0))
-    level = like.mip(mip)
-    return Grid(level.shape, level.resolution, level.voxel_offset), mip, level.key
+def _folder(path: str | os.PathLike[str]) -> tuple[Path, Output]:
+    output = output_kind(path)
+    if output == "tiff":
+        raise UserError(
+            "labels go home into a precomputed folder or a .zarr; "
+            f"{os.fspath(path)} asks for a TIFF"
+        )
+    return local_path(path), output
 
 
-def _whole_offset(grid: Grid) -> tuple[int, int, int]:
-    z, y, x = (round(o) for o in grid.voxel_offset)
-    return z, y, x
+def _open(files: ExitStack, labels: Any, cache_bytes: int, timeout: float) -> LabelStack:
+    from napari_ouroboros.volumes.label_stack import LabelStack, open_labels
+
+    if isinstance(labels, LabelStack):
+        return labels
+    return files.enter_context(open_labels(labels, cache_bytes=cache_bytes, timeout=timeout))
 
 
 def _result_dtype(gatherers: Sequence[Gatherer], dtype: DTypeLike | None) -> np.dtype[Any]:
@@ -372,12 +413,10 @@ def _result_dtype(gatherers: Sequence[Gatherer], dtype: DTypeLike | None) -> np.
     return wanted
 
 
-def _bounds(
-    indices: list[tuple[int, ...]], shape: tuple[int, int, int]
-) -> tuple[tuple[int, int], ...] | None:
+def _bounds(indices: set[Index], shape: tuple[int, int, int]) -> tuple[tuple[int, int], ...] | None:
     if not indices:
         return None
-    table = np.asarray(indices)
+    table = np.array(sorted(indices))
     return tuple(
         (int(a) * c, min((int(b) + 1) * c, n))
         for a, b, c, n in zip(table.min(0), table.max(0), CHUNK, shape, strict=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_ouroboros.errors import UserError
-from napari_ouroboros.geometry import Grid
 from napari_ouroboros.geometry import recipe as recipes
 
 if TYPE_CHECKING:
@@ -143,28 +142,6 @@ def _relative(url: str, folder: Path) -> str | None:
     if not text.startswith("file://"):
         return None
     return Path(os.path.relpath(text.removeprefix("file://"), folder)).as_posix()
-
-
-def recipe_grid(source: dict[str, Any] | None, mip: int | None, name: str) -> tuple[Grid, int, str]:
-    """Grid, mip and scale key that a recipe recorded of its source.
-
-    Raises
-    ------
-    UserError
-        The recipe has no source, or not that mip.
-    """
-    levels = (source or {}).get("levels")
-    if not levels:
-        raise UserError(
-            f"{name} records no source volume, so there is no grid to label; use the recipe that "
-            "straighten wrote, or name a volume in Python: like=open_volume(url)"
-        )
-    number = int((source or {}).get("mip", 0)) if mip is None else int(mip)
-    if not 0 <= number < len(levels):
-        raise UserError(f"there is no mip {number}; the source has mips 0 to {len(levels) - 1}")
-    level = levels[number]
-    grid = Grid(tuple(level["shape"]), tuple(level["resolution"]), tuple(level["voxel_offset"]))
-    return grid, number, str(level["key"])
 
 
 def open_source(

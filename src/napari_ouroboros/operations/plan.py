@@ -57,6 +57,8 @@ class Plan:
         Decoded bytes to read, bytes of the result before compression, and the most memory that
         the job's own buffers take.
     chunks_to_fetch : int
+    later : sequence of Unit
+        Units that need the others' results: they start when `units` are all done.
     """
 
     title: str
@@ -65,6 +67,7 @@ class Plan:
     bytes_to_write: int
     memory_bytes: int
     chunks_to_fetch: int = 0
+    later: Sequence[Unit] = field(default=(), repr=False)
 
     def run(
         self,
@@ -93,17 +96,36 @@ class Plan:
         Exception
             The first error of any unit; the others are stopped.
         """
-        stop = _Stop(cancel)
+        total = len(self.units) + len(self.later)
+        finished = 0
+
+        def one_more() -> None:
+            nonlocal finished
+            finished += 1
+            if progress is not None:
+                progress(finished, total)
+
         if progress is not None:
-            progress(0, len(self.units))
+            progress(0, total)
+        for units in (self.units, self.later):
+            self._run_all(units, threads, _Stop(cancel), done, one_more)
+
+    def _run_all(
+        self,
+        units: Sequence[Unit],
+        threads: int,
+        stop: _Stop,
+        done: Callable[[str], None] | None,
+        one_more: Callable[[], None],
+    ) -> None:
+        """Run units and wait for all of them; `one_more` is called here after each."""
         if threads <= 1:
-            for i, unit in enumerate(self.units):
+            for unit in units:
                 _run_unit(unit, stop, done)
-                if progress is not None:
-                    progress(i + 1, len(self.units))
+                one_more()
             return
         waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
-        for unit in self.units:
+        for unit in units:
             waiting.put(unit)
         results: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
@@ -122,13 +144,13 @@ class Plan:
 
         workers = [
             threading.Thread(target=work, daemon=True, name=f"{self.title} {i}")
-            for i in range(min(threads, len(self.units)))
+            for i in range(min(threads, len(units)))
         ]
         try:
             for worker in workers:
                 worker.start()
             finished = 0
-            while finished < len(self.units):
+            while finished < len(units):
                 if stop.is_set():
                     raise Cancelled(f"{self.title} was cancelled; nothing was kept")
                 try:
@@ -138,8 +160,7 @@ class Plan:
                 if error is not None:
                     raise error
                 finished += 1
-                if progress is not None:
-                    progress(finished, len(self.units))
+                one_more()
         finally:
             stop.now = True
             for worker in workers:

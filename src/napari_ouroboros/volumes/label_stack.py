@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import SourceError, UserError, one_line
+from napari_ouroboros.errors import UserError
+from napari_ouroboros.volumes.label_sources import Source, open_source
 
 _CACHE_BYTES = 128 * 1024 * 1024
 
 
-class Source(Protocol):
-    """Where slices come from. `read` may return a view, and must be safe from many threads."""
-
-    name: str
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
-    #: Slices to read at a time, kept for the next reader; 0 where reading costs no decoding.
-    thickness: int
-    metadata: dict[str, Any]
-
-    def read(self, k0: int, k1: int) -> NDArray[Any]:
-        """Slices k0 <= k < k1."""
-
-    def close(self) -> None:
-        """Let go of files."""
-
-
-def open_labels(source: Any, *, cache_bytes: int = _CACHE_BYTES) -> LabelStack:
+def open_labels(
+    source: Any, *, cache_bytes: int = _CACHE_BYTES, timeout: float = 60.0
+) -> LabelStack:
     """Open labels in straightened space.
 
     Parameters
     ----------
     source : path, URL or array
-        A TIFF, an ``.npy`` file, a precomputed folder or URL (xyz = column, row, slice), or an
-        array (numpy, dask, zarr; anything with shape, dtype and slicing) with axes
-        (slices, rows, columns). A fourth axis of length 1 is dropped; a 2D image is one slice.
+        A TIFF, an ``.npy`` file, a volume (precomputed, zarr, OME-Zarr, N5; its finest level, zyx =
+        slice, row, column), or an array (numpy, dask, zarr; anything with shape, dtype and
+        slicing) with axes (slices, rows, columns). A fourth axis of length 1 is dropped; a 2D
+        image is one slice.
     cache_bytes : int
         Limit of the decoded slices that are kept.
+    timeout : float
+        Seconds without a byte after which a source at a URL is given up.
 
     Returns
     -------
@@ -59,13 +45,9 @@ def open_labels(source: Any, *, cache_bytes: int = _CACHE_BYTES) -> LabelStack:
     UserError
         No labels: floats, wrong number of axes, an unknown format.
     SourceError
-        A file is broken or truncated.
+        A file is broken or truncated; a server does not answer.
     """
-    found: Source
-    if isinstance(source, str | os.PathLike):
-        found = _open_path(os.fspath(source))
-    else:
-        found = _ArraySource(source, "the labels")
+    found = open_source(source, timeout)
     try:
         return LabelStack(found, cache_bytes)
     except UserError:
@@ -234,124 +216,3 @@ class _SlabCache:
                     break
                 del self._slabs[i]
                 total -= n
-
-
-# sources -------------------------------------------------------------------------------------
-
-
-def _open_path(path: str) -> Source:
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path) or "|" in path:
-        return _PrecomputedSource(path)
-    file = Path(path).expanduser()
-    try:
-        if file.is_dir():
-            if (file / "info").is_file():
-                return _PrecomputedSource(str(file))
-            raise UserError(
-                f"{path} is a folder without an info file; labels can be a precomputed volume, "
-                "a TIFF or an .npy file"
-            )
-        with open(file, "rb") as stream:
-            start = stream.read(6)
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}") from error
-    except SourceError:
-        raise
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {one_line(error.strerror or error)}") from error
-    if start == b"\x93NUMPY":
-        return _open_npy(file)
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        from napari_ouroboros.volumes.tiff_stack import TiffStack
-
-        return TiffStack(file)
-    raise UserError(
-        f"{path} is neither a TIFF nor an .npy file nor a precomputed folder, "
-        "or it is broken from the first byte"
-    )
-
-
-def _open_npy(file: Path) -> Source:
-    try:
-        return _ArraySource(np.load(file, mmap_mode="r", allow_pickle=False), str(file))
-    except (ValueError, OSError, EOFError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise SourceError(f"{file} is broken or truncated: {one_line(error, 120)}") from error
-
-
-class _ArraySource:
-    """Anything with shape, dtype and slicing; lazy ones are read by their own chunks."""
-
-    def __init__(self, array: Any, name: str) -> None:
-        self.name = name
-        self.metadata: dict[str, Any] = {}
-        try:
-            shape, self.dtype = tuple(array.shape), np.dtype(array.dtype).newbyteorder("=")
-        except (AttributeError, TypeError) as error:
-            raise UserError(
-                f"labels must be a path or an array, not {type(array).__name__}"
-            ) from error
-        self._last_axis = len(shape) == 4
-        self._flat = len(shape) == 2
-        if self._flat:
-            shape = (1, *shape)
-        if len(shape) not in (3, 4) or shape[3:] not in ((), (1,)):
-            raise UserError(
-                f"{name} must have the axes (slices, rows, columns), not the shape {shape}"
-            )
-        n, rows, columns = (int(length) for length in shape[:3])
-        self.shape = (n, rows, columns)
-        self._array = array
-        self.thickness = 0 if isinstance(array, np.ndarray) else self._chunk()
-
-    def read(self, k0: int, k1: int) -> NDArray[Any]:
-        part = np.asarray(self._array[:] if self._flat else self._array[k0:k1])
-        if self._flat:
-            return part[None]
-        return part[..., 0] if self._last_axis else part
-
-    def close(self) -> None:
-        """Arrays belong to the caller."""
-
-    def _chunk(self) -> int:
-        chunks = getattr(self._array, "chunks", None)
-        if not chunks or self._flat:
-            return 1
-        # dask: a tuple of lengths along every axis; zarr and h5py: one length.
-        first = chunks[0]
-        return max(int(first[0] if isinstance(first, tuple) else first), 1)
-
-
-class _PrecomputedSource:
-    """A straightened volume: xyz = (column, row, slice)."""
-
-    def __init__(self, url: str) -> None:
-        from napari_ouroboros.volumes import open_volume
-        from napari_ouroboros.volumes.fetch import fetch_json, make_fetcher
-        from napari_ouroboros.volumes.location import parse_location
-        from napari_ouroboros.volumes.precomputed_writer import OUR_KEY
-
-        self._volume = open_volume(url)
-        self.name = self._volume.url
-        if self._volume.channels != 1:
-            raise UserError(f"{self.name} has {self._volume.channels} channels; labels have one")
-        level = self._volume.levels[0]
-        self.shape = level.shape
-        self.dtype = np.dtype(self._volume.dtype)
-        self.thickness = level.chunk[0]
-        location = parse_location(url)
-        fetcher = make_fetcher(location, self._volume.timeout)
-        try:
-            info = fetch_json(fetcher, location, "info") or {}
-        finally:
-            fetcher.close()
-        noted = info.get(OUR_KEY)
-        self.metadata: dict[str, Any] = dict(noted) if isinstance(noted, dict) else {}
-
-    def read(self, k0: int, k1: int) -> NDArray[Any]:
-        _, rows, columns = self.shape
-        return self._volume.read(0, ((k0, k1), (0, rows), (0, columns)), missing="fill")
-
-    def close(self) -> None:
-        self._volume.close()

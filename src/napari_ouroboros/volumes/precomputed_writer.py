@@ -119,7 +119,7 @@ class PrecomputedWriter(ChunkWriter):
         *,
         shape: Sequence[int],
         resolution: Sequence[float],
-        voxel_offset: Sequence[int],
+        voxel_offset: Sequence[float],
         dtype: DTypeLike,
         kind: Kind,
         chunk: Sequence[int] = (64, 64, 64),
