@@ -102,6 +102,75 @@ def test_halves_with_a_common_centre_of_voxel_0_are_kept() -> None:
     assert align(levels).mips == (0, 1)
 
 
+def ome_pyramid(
+    shape: tuple[int, ...], corner: tuple[float, ...], n: int, strided: bool
+) -> list[Grid]:
+    """Levels of an OME-Zarr at any place: means share their outer corner, every second voxel
+    (`strided`) the centre of the first one."""
+    size = np.array((40.0, 8.0, 4.0))
+    levels = []
+    for k in range(n):
+        factor = np.array((2 ** (k // 2), 2**k, 2**k))
+        low = np.array(corner) - strided * (factor - 1) * size / 2
+        number = -(-np.array(shape) // factor)
+        levels.append(
+            Grid(tuple(number.tolist()), tuple(factor * size), tuple(low / (factor * size)))
+        )
+    return levels
+
+
+@given(
+    shape=st.tuples(*[st.integers(1, 3000)] * 3),
+    corner=st.tuples(*[st.floats(-1e5, 1e5)] * 3),
+    n=st.integers(1, 6),
+    strided=st.booleans(),
+)
+def test_fractional_offsets(
+    shape: tuple[int, ...], corner: tuple[float, ...], n: int, strided: bool
+) -> None:
+    levels = ome_pyramid(shape, corner, n, strided)
+    aligned = align(levels)
+    # None is left out, but below one that is small enough to be read at once.
+    assert aligned.mips == tuple(range(len(aligned.mips)))
+    if len(aligned.mips) < n:
+        assert max(levels[aligned.mips[-1]].shape) <= 128
+    low, high = levels[0].bounds_nm
+    points = low + (high - low) * np.linspace(0, 1, 7)[:, None]
+    for mip in aligned.mips:
+        wrong = napari_index(levels, mip, points) - levels[mip].to_index(points)
+        assert np.abs(wrong).max() <= (0.25 if strided else 0) + 1e-6
+
+
+@given(
+    corner=st.tuples(*[st.floats(-1e4, 1e4)] * 3),
+    where=st.tuples(*[st.floats(0.01, 0.99)] * 3),
+    strided=st.booleans(),
+)
+def test_a_landmark_at_every_level(
+    corner: tuple[float, ...], where: tuple[float, ...], strided: bool
+) -> None:
+    """In the arrays that napari gets; 404, 202, 101 along x, and a place anywhere in a voxel."""
+    levels = ome_pyramid((26, 51, 404), corner, 3, strided)
+    aligned = align(levels)
+    assert aligned.mips == (0, 1, 2)
+    low, high = levels[0].bounds_nm
+    # Strided levels end a little earlier.
+    place = low + np.array(where) * (high - low - 2 * np.array(levels[2].resolution))
+    finest = None
+    for mip, box in zip(aligned.mips, aligned.boxes, strict=True):
+        level = levels[mip]
+        array = np.zeros(level.shape, np.uint8)
+        array[tuple(np.floor(level.to_index(place) + 0.5).astype(int))] = 255
+        shown = cut(da.from_array(array, chunks=64), box).compute(scheduler="synchronous")
+        finest = shown.shape if finest is None else finest
+        (found,) = np.argwhere(shown == 255)
+        factor = np.array(finest) / shown.shape  # as napari has it
+        index = (found + 0.5) * factor - 0.5 + np.array(aligned.boxes[0])[:, 0]
+        wrong = (levels[0].to_nm(index) - place) / level.resolution
+        # Half a voxel because the place is anywhere in it; a quarter where no lattice fits.
+        assert np.abs(wrong).max() <= 0.5 + 0.25 * strided + 1e-6
+
+
 @pytest.mark.parametrize(
     "box",
     [
