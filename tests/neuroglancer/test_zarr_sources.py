@@ -16,7 +16,7 @@ from oracles.json_store import array2, array3, dataset5, ome_axes, ome_group, sc
 from viewer_states import dims, points, state
 
 from napari_ouroboros.errors import UserError
-from napari_ouroboros.neuroglancer import read_state
+from napari_ouroboros.neuroglancer import AnnotationLayer, ImageLayer, build_state, read_state
 
 VOXELS = np.array([[0, 0, 0], [3, 7, 11], [19.25, 30, 32]])  # zyx, whole numbers centres
 SIZE = (40.0, 8.0, 4.0)
@@ -151,3 +151,53 @@ def test_a_matrix_beside_a_translation_is_refused_by_name(tmp_path: Path) -> Non
     image = {"url": f"zarr://{url}", "transform": {"outputDimensions": out, "matrix": matrix}}
     with pytest.raises(UserError, match="layer 'em': its transform is not supported yet"):
         traced(VOXELS, image, out)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ome("0.5", scale(*SIZE), translation(1000, 12, -6)),
+        ome("0.4", scale(*SIZE)),
+        ome_group([((2, 20, 31, 33), [scale(1, *SIZE)])], "0.5", axes=ome_axes("czyx")),
+        ome("0.4", scale(*SIZE), unit=None),
+        {".zarray": array2((20, 31, 33))},
+        {"zarr.json": array3((33, 31, 20), dimension_names=["x", "y", "z"])},
+    ],
+    ids=["moved", "not moved", "channels", "no unit", "plain", "plain xyz"],
+)
+@pytest.mark.parametrize("moved", [(0, 0, 0), (80, -8, 2)])
+def test_written_states(files: dict[str, Any], moved: Any, tmp_path: Path) -> None:
+    """Neuroglancer shows the points that we write at the voxels that they are in."""
+    url = write(tmp_path, files)
+    points_nm = (VOXELS + 0.5) * SIZE
+    layers = [
+        ImageLayer("em", f"zarr://{url}", translation_nm=moved),
+        AnnotationLayer("t", points_nm),
+    ]
+    translated = "translation" in json.dumps(files)
+    if translated and any(moved):
+        with pytest.raises(UserError, match="leave translation_nm out"):
+            build_state(layers, resolution_nm=SIZE)
+        return
+    raw = build_state(layers, resolution_nm=SIZE)
+    source = raw["layers"][0]["source"]
+    assert isinstance(source, str) == translated
+    found = read_state(raw).trace(resolution_nm=SIZE).points_nm
+    np.testing.assert_allclose(found, points_nm - moved, rtol=0, atol=1e-9)
+    if not translated:
+        # By Neuroglancer's words: its position of voxel 0, its matrix, its units.
+        transform = source["transform"]
+        is_ome = "axes" in json.dumps(files)
+        rank = len(transform["inputDimensions"])
+        first = np.full(rank, 0.0 if is_ome else 0.5)
+        matrix = np.array(transform.get("matrix", np.eye(rank, rank + 1)))
+        shown = dict(
+            zip(
+                transform["outputDimensions"],
+                (matrix[:, :-1] @ first + matrix[:, -1])
+                * [s for s, _ in transform["outputDimensions"].values()],
+                strict=True,
+            )
+        )
+        wanted = (np.array(SIZE) / 2 + moved) * 1e-9
+        np.testing.assert_allclose([shown[a] for a in "zyx"], wanted, rtol=1e-9, atol=1e-18)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from napari_ouroboros.volumes.array_axes import SourceSpace
 
+#: Formats of arrays, whose JSON says how Neuroglancer counts; the others are as precomputed.
+ARRAYS = ("zarr", "zarr2", "zarr3", "n5")
 #: Seconds for reading the JSON, as for opening a volume.
 _TIMEOUT = 20.0
-_PRECOMPUTED = SourceSpace()
 
 
 def source_space(url: str, format_: str) -> SourceSpace:
@@ -24,8 +25,8 @@ def source_space(url: str, format_: str) -> SourceSpace:
     UserError, SourceError
         It cannot be read.
     """
-    if format_ not in ("zarr", "zarr2", "zarr3", "n5"):
-        return _PRECOMPUTED
+    if format_ not in ARRAYS:
+        return SourceSpace()
     from napari_ouroboros.volumes.deadline import call
     from napari_ouroboros.volumes.fetch import make_fetcher
     from napari_ouroboros.volumes.location import parse_location

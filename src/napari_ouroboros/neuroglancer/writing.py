@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.neuroglancer.coordinates import to_metres
+from napari_ouroboros.neuroglancer.source_space import ARRAYS, source_space
 from napari_ouroboros.neuroglancer.sources import parse_source
+from napari_ouroboros.volumes.array_axes import SourceSpace
 
 Array = NDArray[np.float64]
 
@@ -110,6 +112,8 @@ def build_state(
     ------
     UserError
         Names that repeat, arrays of the wrong shape, URLs that are none.
+    SourceError
+        The metadata of a zarr or N5 cannot be read: they say where Neuroglancer shows it.
     """
     resolution = _triple(resolution_nm, "resolution_nm")
     if (resolution <= 0).any():
@@ -213,15 +217,51 @@ def _volume(
     if relative_to is not None and source.store.startswith("file://"):
         url = f"{source.format}://{_relative(source.store, Path(relative_to))}"
     translation = _triple(layer.translation_nm, f"translation_nm of layer {layer.name!r}")
-    spec: str | dict[str, Any] = url
-    if translation.any():
+    if source.format in ARRAYS:
+        space = source_space(source.url, source.format)
+        transform = _array_transform(space, translation, resolution, layer.name)
+    elif translation.any():
         shift = _positions(translation[None], resolution, "translation_nm")[0]
         rows = np.column_stack([np.eye(3), shift]).tolist()
-        spec = {"url": url, "transform": {"outputDimensions": dimensions, "matrix": rows}}
+        transform = {"outputDimensions": dimensions, "matrix": rows}
+    else:
+        transform = None
+    spec: str | dict[str, Any] = url if transform is None else {"url": url, "transform": transform}
     entry: dict[str, Any] = {"type": layer.type, "name": layer.name, "source": spec}
     if isinstance(layer, SegmentationLayer) and len(layer.segments):
         entry["segments"] = [str(segment) for segment in layer.segments]
     return {**entry, **layer.settings}
+
+
+def _array_transform(
+    space: SourceSpace, translation: Array, resolution: Array, name: str
+) -> dict[str, Any] | None:
+    """Return what puts a zarr or N5 where its nm are in the state; None if it is there already.
+
+    Arrays without units, or with axes of other names, get those of the state; an OME-Zarr without
+    a translation goes half a voxel on, since Neuroglancer has the centre of its first voxel at 0.
+    """
+    sizes = resolution if space.voxel_nm is None else np.array(space.voxel_nm)
+    shift = np.array(space.default_shift) * sizes + translation
+    if space.voxel_nm is not None and space.spatial == ("z", "y", "x") and not shift.any():
+        return None
+    if shift.any() and space.shift != space.default_shift:
+        raise UserError(
+            f"layer {name!r} is an OME-Zarr with a translation, beside which Neuroglancer's "
+            "versions read another one differently; leave translation_nm out"
+        )
+    inputs: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
+    matrix = np.eye(len(space.names), len(space.names) + 1)
+    for row, own in enumerate(space.names):
+        if own not in space.spatial:
+            inputs[own] = outputs[own] = [1, ""]
+            continue
+        axis = space.spatial.index(own)
+        inputs[own] = outputs["zyx"[axis]] = [to_metres(sizes[axis]), "m"]
+        matrix[row, -1] = shift[axis] / sizes[axis]
+    transform = {"outputDimensions": outputs, "inputDimensions": inputs}
+    return {**transform, "matrix": matrix.tolist()} if shift.any() else transform
 
 
 def _relative(store: str, folder: Path) -> str:
