@@ -164,13 +164,12 @@ def test_check_fails_when_the_gather_rounds_down(
     segmentation: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Samples half a sample aside, which is what a missing + 1/2 would do."""
-    look_up = gather_kernel.look_up
+    claim = gather_kernel.claim
 
-    def rounding_down(index: NDArray, *rest: Any) -> None:
-        offset = np.asarray(rest[6]) + 0.5
-        look_up(index, *rest[:6], offset, *rest[7:])
+    def rounding_down(tube: Any, samples: gather_kernel.Samples, *rest: Any) -> None:
+        claim(tube, samples._replace(offset=samples.offset + 0.5), *rest)
 
-    monkeypatch.setattr(gather_kernel, "look_up", rounding_down)
+    monkeypatch.setattr(gather_kernel, "claim", rounding_down)
     report = check(segmentation, helical(4.0), threads=2)
     assert report.promised.volume_exact
     assert report.volume_agreement < 0.99

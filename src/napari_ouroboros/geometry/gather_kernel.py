@@ -1,236 +1,345 @@
 """Labels home, one block of voxels at a time: gather, never scatter (numba, serial, no GIL).
 
-`claim`: every voxel centre of the block asks which slices pass through it and keeps the one whose
-centre is nearest. `look_up`: it takes the label of the nearest sample there. Along
-a row of voxels the planes cut off intervals, so a segment is only
-asked about the voxels that it can own; the decision itself is that of `kernels.locate`.
+`claim`: every voxel centre of the block asks which slices pass through it, keeps the one whose
+centre is nearest, and notes which label sample that is. `look_up` fetches the labels.
+
+The decision is that of `kernels.locate`, bit for bit. Along a row of voxels a group of segments
+(`gather_groups`) predicts slice index, u and v within known errors. A prediction that lies further
+than its error from the rim of its sample is the answer; all others, and all voxels that several
+slices claim, are decided by the very functions that `locate` uses.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from napari_ouroboros.geometry.kernels import (
-    _crossing,
-    _end_offsets,
-    _grazing,
-    _offsets,
-    signed_distance,
+from napari_ouroboros.geometry.gather_candidates import (
+    aside,
+    ask_each,
+    ask_end,
+    decide,
+    not_negative,
+    passing,
+    rows_reached,
 )
-from napari_ouroboros.geometry.segments import GROUP
+from napari_ouroboros.geometry.gather_groups import Groups
+from napari_ouroboros.geometry.kernels import _offsets
+
+Float = NDArray[np.float64]
+# `distance` is known: `owner` only names groups whose distance has not been asked for.
+_KNOWN = -1
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _offer(s, u, v, r2, z, y, x, half_u, half_v, index, distance, claims):
-    """Offer a voxel the sample at slice index s, offsets u, v; the nearest centre wins."""
-    if -half_u <= u < half_u and -half_v <= v < half_v:
-        if claims[z, y, x] < 255:
-            claims[z, y, x] += 1
-        if r2 < distance[z, y, x]:
-            distance[z, y, x] = r2
-            index[z, y, x, 0] = s
-            index[z, y, x, 1] = v
-            index[z, y, x, 2] = u
+class Tube(NamedTuple):
+    """A map as the kernel sees it: `Straightening`'s planes, their bounds, and the rectangle."""
+
+    planes: Float
+    bends: Float
+    slacks: Float
+    groups: Groups
+    closed: bool
+    extension: Float
+    pitch: float
+    rows: int
+    columns: int
 
 
-@njit(cache=True, nogil=True)
-def claim(origin, resolution, groups, before, after, planes, bends, slacks, balls, closed,
-          extension, pitch, rows, columns, index, distance, claims):  # fmt: skip
+class Samples(NamedTuple):
+    """Where label samples lie among the map's: sample floor((index - offset + 1/2) scale).
+
+    slot_of (slices',) says at which place of the pages a slice of the labels will be; shape
+    (3,) is that of the labels. A voxel beyond them has the address -1.
+    """
+
+    slot_of: NDArray[np.int64]
+    offset: Float
+    scale: Float
+    shape: NDArray[np.int64]
+
+
+class Voxels(NamedTuple):
+    """A block of voxels (z, y, x): centre of the first one and voxel size in nm, zyx; results.
+
+    claims
+        Slices that pass through the voxel, to be 0 at first; all others may hold anything.
+    address
+        Of the label in pages (slots, rows', columns'), where there are claims.
+    owner
+        Group of the only claim, or _KNOWN: then `distance` holds.
+    distance
+        Squared distance to the centre line in nm^2.
+    """
+
+    origin: Float
+    resolution: Float
+    claims: NDArray[np.uint8]
+    address: NDArray[np.int64]
+    owner: NDArray[np.int32]
+    distance: Float
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def claim(tube, samples, voxels, groups, before, after, distances):
     """Find for each voxel of a block the slice that passes through it nearest to its centre.
 
     Parameters
     ----------
-    origin, resolution : (3,) zyx nm
-        Centre of the block's first voxel, and the voxel's size.
+    tube : Tube
+    samples : Samples
+    voxels : Voxels
     groups : (m,) increasing
-        Groups of segments that may reach into the block; see `segments.Segments` for their bounds
-        (`bends`, `slacks`, `balls`).
+        Groups of segments that may reach into the block.
     before, after : bool
         Whether the straight extensions of an open trace may.
-    index : (z, y, x, 3)
-        Slice index, v and u in nm; left as it is outside the tube.
-    distance, claims : (z, y, x)
-        Squared distance to the centre line (start with inf), number of slices that claim.
+    distances : bool
+        Whether `voxels.distance` is wanted wherever there is a claim.
     """
-    nz, ny, nx = distance.shape
-    dx = resolution[2]
-    n_planes = planes.shape[0]
-    n_segments = n_planes - 1
+    # As plain arrays from here on: numba hands them on faster than what holds them.
+    planes, bends, slacks = tube.planes, tube.bends, tube.slacks
+    spans, balls, forms, limits = (
+        tube.groups.spans, tube.groups.balls, tube.groups.forms, tube.groups.limits,
+    )  # fmt: skip
+    rounding = tube.groups.rounding
+    origin, resolution = voxels.origin, voxels.resolution
+    claims, address = voxels.claims, voxels.address
+    owner, distance = voxels.owner, voxels.distance
+    slot_of, offset, scale = samples.slot_of, samples.offset, samples.scale
+    n_slices, n_rows, n_columns = samples.shape
+    pitch, rows, columns = tube.pitch, tube.rows, tube.columns
     half_u, half_v = 0.5 * columns * pitch, 0.5 * rows * pitch
-    reach2 = half_u * half_u + half_v * half_v
-    active = np.empty(len(groups), np.int64)
-    if before:
-        _claim_end(origin, resolution, 0, -extension[0], planes, reach2, half_u, half_v,
-                   index, distance, claims)  # fmt: skip
+    closed = tube.closed
+    nz, ny, nx = claims.shape
+    dx = resolution[2]
+    # What may reach into a layer of voxels, in order along the trace: ties go to the first slice.
+    behind = len(balls)
+    active, row_span = np.empty(len(groups) + 2, np.int64), np.empty((len(groups) + 2, 2))
+    # All that one row can find in one group: each segment passes a voxel at most twice.
+    largest = 1 if behind == 0 else (spans[:, 1] - spans[:, 0]).max()
+    found, found_at = np.empty((2 * nx * largest, 4)), np.empty(2 * nx * largest, np.int64)
+    predicted = np.empty((4, nx))
     for iz in range(nz):
         z = origin[0] + iz * resolution[0]
         n_active = 0
+        if before:
+            active[0], row_span[0, 0], row_span[0, 1] = -1, 0.0, ny - 1.0
+            n_active = 1
         for g in groups:
-            if balls[g, 3] >= (z - balls[g, 0]) ** 2:
-                active[n_active] = g
-                n_active += 1
-        for iy in range(ny):
-            y = origin[1] + iy * resolution[1]
-            for g in active[:n_active]:
-                rest = balls[g, 3] - (z - balls[g, 0]) ** 2 - (y - balls[g, 1]) ** 2
-                if rest < 0.0:
-                    continue
-                rest = np.sqrt(rest)
-                first = max(0, int(np.ceil((balls[g, 2] - rest - origin[2]) / dx)))
-                last = min(nx - 1, int(np.floor((balls[g, 2] + rest - origin[2]) / dx)))
-                if first > last:
-                    continue
-                # Distance to plane k at voxel i of this row: a + i b.
-                k0, k1 = g * GROUP, min((g + 1) * GROUP, n_segments)
-                a_next = signed_distance(planes, k0, z, y, origin[2])
-                b_next = planes[k0, 5] * dx
-                far_a = signed_distance(planes, k1, z, y, origin[2])
-                far_b = planes[k1, 5] * dx
-                low_d = min(
-                    min(a_next + first * b_next, a_next + last * b_next),
-                    min(far_a + first * far_b, far_a + last * far_b),
-                )
-                high_d = max(
-                    max(a_next + first * b_next, a_next + last * b_next),
-                    max(far_a + first * far_b, far_a + last * far_b),
-                )
-                if low_d > balls[g, 4] or high_d < -balls[g, 4]:
-                    # The row lies on one side of all the planes of the group.
-                    continue
-                for k in range(k0, k1):
-                    a, b = a_next, b_next
-                    a_next = signed_distance(planes, k + 1, z, y, origin[2])
-                    b_next = planes[k + 1, 5] * dx
-                    low, high = first, last
-                    if b * b_next > 0.0:
-                        # Both planes cut the row in the same sense: what lies between the cuts.
-                        cut, cut_next = -a / b, -a_next / b_next
-                        near, far = min(cut, cut_next), max(cut, cut_next)
-                        # As floats first: a plane along the row cuts it far out of int range.
-                        if near > last or far < first:
-                            low, high = 1, 0
-                        else:
-                            low = max(first, int(np.ceil(max(near, first - 1.0) - 1e-6)))
-                            high = min(last, int(np.floor(min(far, last + 1.0) + 1e-6)))
-                    for ix in range(low, high + 1):
-                        x = origin[2] + ix * dx
-                        here = signed_distance(planes, k, z, y, x)
-                        there = signed_distance(planes, k + 1, z, y, x)
-                        if (here >= 0.0) != (there >= 0.0):
-                            # Clearly beside the slice? Then spare the exact answer.
-                            r0, r1, r2 = z - planes[k, 0], y - planes[k, 1], x - planes[k, 2]
-                            u = r0 * planes[k, 6] + r1 * planes[k, 7] + r2 * planes[k, 8]
-                            v = r0 * planes[k, 9] + r1 * planes[k, 10] + r2 * planes[k, 11]
-                            if abs(u) > half_u + slacks[k] or abs(v) > half_v + slacks[k]:
-                                continue
-                            f = _crossing(planes, k, here, there)
-                            u, v, r2 = _offsets(planes, k, f, z, y, x)
-                            s = k + f
-                            if closed and s >= n_segments - 0.5:
-                                s -= n_segments
-                            _offer(s, u, v, r2, iz, iy, ix, half_u, half_v, index, distance, claims)
-                    # Slices that pass a voxel twice: their vertex (after - before - bend) /
-                    # (-2 bend), linear along the row, lies in (0, 1). Almost never, so asked for
-                    # the row first.
-                    if bends[k] != 0.0:
-                        vertex = (a_next - a - bends[k]) * (-0.5 / bends[k])
-                        per_voxel = (b_next - b) * (-0.5 / bends[k])
-                        at_first = vertex + per_voxel * first
-                        at_last = vertex + per_voxel * last
-                        if min(at_first, at_last) < 1.000001 and max(at_first, at_last) > -0.000001:
-                            _claim_grazing(
-                                iz, iy, z, y, origin, dx, k, first, last, vertex, per_voxel, planes,
-                                closed, half_u, half_v, index, distance, claims,
-                            )  # fmt: skip
-    if after:
-        _claim_end(origin, resolution, n_planes - 1, extension[1], planes, reach2, half_u, half_v,
-                   index, distance, claims)  # fmt: skip
-
-
-@njit(cache=True, nogil=True)
-def _claim_grazing(iz, iy, z, y, origin, dx, k, first, last, vertex, per_voxel, planes, closed,
-                    half_u, half_v, index, distance, claims):  # fmt: skip
-    """Voxels on one side of both planes that slices between them pass twice: near fold lines."""
-    low, high = float(first), float(last)
-    if per_voxel > 0.0:
-        low, high = max(low, -vertex / per_voxel), min(high, (1.0 - vertex) / per_voxel)
-    elif per_voxel < 0.0:
-        low, high = max(low, (1.0 - vertex) / per_voxel), min(high, -vertex / per_voxel)
-    low, high = low - 1e-6, high + 1e-6
-    if low > high:
-        return
-    n_segments = planes.shape[0] - 1
-    for ix in range(max(first, int(np.ceil(low))), min(last, int(np.floor(high))) + 1):
-        x = origin[2] + ix * dx
-        before = signed_distance(planes, k, z, y, x)
-        after = signed_distance(planes, k + 1, z, y, x)
-        if (before >= 0.0) != (after >= 0.0):
-            continue
-        f0, f1 = _grazing(planes, k, before, after)
-        for f in (f0, f1):
-            if f < 0.0:
-                continue
-            u, v, r2 = _offsets(planes, k, f, z, y, x)
-            s = k + f
-            if closed and s >= n_segments - 0.5:
-                s -= n_segments
-            _offer(s, u, v, r2, iz, iy, ix, half_u, half_v, index, distance, claims)
-
-
-@njit(cache=True, nogil=True)
-def _claim_end(origin, resolution, plane, step, planes, reach2, half_u, half_v, index, distance,
-               claims):  # fmt: skip
-    """The straight extension by half a slice before the first (step < 0) or behind the last plane.
-
-    step: what one slice index is worth in nm, negative before the first plane.
-    """
-    nz, ny, nx = distance.shape
-    unit = abs(step)
-    radius2 = reach2 + 0.25 * unit * unit + 1e-6
-    for iz in range(nz):
-        z = origin[0] + iz * resolution[0]
-        for iy in range(ny):
-            y = origin[1] + iy * resolution[1]
-            rest = radius2 - (z - planes[plane, 0]) ** 2 - (y - planes[plane, 1]) ** 2
+            rest = balls[g, 3] - (z - balls[g, 0]) ** 2
             if rest < 0.0:
                 continue
-            rest = np.sqrt(rest)
-            first = int(np.ceil((planes[plane, 2] - rest - origin[2]) / resolution[2]))
-            last = int(np.floor((planes[plane, 2] + rest - origin[2]) / resolution[2]))
-            for ix in range(max(0, first), min(nx - 1, last) + 1):
-                x = origin[2] + ix * resolution[2]
-                d = signed_distance(planes, plane, z, y, x)
-                if -0.5 * unit <= d < 0.0 if step < 0.0 else 0.0 <= d < 0.5 * unit:
-                    u, v, r2 = _end_offsets(planes, plane, d, z, y, x)
-                    _offer(plane + d / unit, u, v, r2, iz, iy, ix, half_u, half_v, index, distance,
-                           claims)  # fmt: skip
+            low, high = rows_reached(planes, spans[g, 0], spans[g, 1], balls[g, 4], z, origin,
+                                     resolution, ny, nx)  # fmt: skip
+            middle, rest = (balls[g, 1] - origin[1]) / resolution[1], np.sqrt(rest) / resolution[1]
+            low, high = max(low, middle - rest) - 1e-6, min(high, middle + rest) + 1e-6
+            if low <= high:
+                active[n_active], row_span[n_active, 0], row_span[n_active, 1] = g, low, high
+                n_active += 1
+        if after:
+            active[n_active], row_span[n_active, 0], row_span[n_active, 1] = behind, 0.0, ny - 1.0
+            n_active += 1
+        for iy in range(ny):
+            y = origin[1] + iy * resolution[1]
+            for i_active in range(n_active):
+                if not row_span[i_active, 0] <= iy <= row_span[i_active, 1]:
+                    continue
+                g = active[i_active]
+                if g < 0 or g == behind:
+                    plane = 0 if g < 0 else len(planes) - 1
+                    step = -tube.extension[0] if g < 0 else tube.extension[1]
+                    n = ask_end(plane, step, planes, half_u, half_v, origin, resolution, nx, iz,
+                                iy, found, found_at)  # fmt: skip
+                else:
+                    gz, gy, gx = z - balls[g, 0], y - balls[g, 1], origin[2] - balls[g, 2]
+                    rest = balls[g, 3] - gz * gz - gy * gy
+                    if rest < 0.0 or aside(planes, spans[g, 0], spans[g, 1], balls[g, 4], z, y,
+                                           origin[2], (nx - 1) * dx):  # fmt: skip
+                        continue
+                    rest = np.sqrt(rest)
+                    first = max(0, int(np.ceil((-gx - rest) / dx)))
+                    last = min(nx - 1, int(np.floor((-gx + rest) / dx)))
+                    if first > last:
+                        continue
+                    # The model holds where the first plane is further ahead than the last one by
+                    # some length: on one side of a voxel of the row.
+                    lead = -_at(forms, g, 1, gz, gy, gx) - limits[g, 0]
+                    low, high = not_negative(lead, -forms[g, 1, 2] * dx, first, last)
+                    good_first, good_last = int(np.ceil(low)), int(np.floor(high))
+                    if good_first > good_last:
+                        bent_first, bent_last = first, last
+                    elif good_first > first:
+                        bent_first, bent_last = first, good_first - 1
+                    else:
+                        bent_first, bent_last = good_last + 1, last
+                    n = 0
+                    if bent_first <= bent_last:
+                        n = ask_each(bent_first, bent_last, spans[g, 0], spans[g, 1], balls[g, 4],
+                                     planes, bends, slacks, half_u, half_v, origin, resolution,
+                                     iz, iy, found, found_at)  # fmt: skip
+                    if good_first <= good_last:
+                        sure = not (distances or (closed and g == behind - 1))
+                        m = _ask_model(g, sure, good_first, good_last, gz, gy, gx, dx, rounding,
+                                       spans, forms, limits, pitch, rows, columns, offset, scale,
+                                       n_slices, n_rows, n_columns, slot_of, predicted,
+                                       claims[iz, iy], owner[iz, iy], address[iz, iy],
+                                       found_at[n:])  # fmt: skip
+                        if m > 0:
+                            n += decide(m, spans[g, 0], spans[g, 1], planes, origin, resolution,
+                                        iz, iy, found[n:], found_at[n:])  # fmt: skip
+                if n > 0:
+                    _settle(n, found, found_at, iz, iy, planes, spans, closed, pitch, rows, columns,
+                            origin, resolution, slot_of, offset, scale, n_slices, n_rows,
+                            n_columns, claims, address, owner, distance)  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ask_model(g, sure, first, last, gz, gy, gx, dx, rounding, spans, forms, limits, pitch, rows,
+               columns, offset, scale, n_slices, n_rows, n_columns, slot_of, predicted, claims,
+               owner, address, doubtful):  # fmt: skip
+    """Voxels first to last of a row, where the model of group g holds; how many it left in doubt.
+
+    gz, gy, gx: voxel 0 from the centre of the group's ball, in nm; sure: whether the model may
+    claim voxels at all. Functions of the voxel i of the row are written a + i a_x.
+    """
+    half_u, half_v = 0.5 * columns * pitch, 0.5 * rows * pitch
+    # Only what is between the group's first and last plane, and not beside its slices.
+    low, high = float(first), float(last)
+    a, a_x = _at(forms, g, 0, gz, gy, gx), forms[g, 0, 2] * dx
+    low, high = not_negative(a + rounding, a_x, low, high)
+    w, w_x = -_at(forms, g, 1, gz, gy, gx), -forms[g, 1, 2] * dx
+    low, high = not_negative(w - a + rounding, w_x - a_x, low, high)
+    u, u_x = _at(forms, g, 3, gz, gy, gx), forms[g, 3, 2] * dx
+    du, du_x = _at(forms, g, 4, gz, gy, gx), forms[g, 4, 2] * dx
+    middle, middle_x, room = u + 0.5 * du, u_x + 0.5 * du_x, half_u + limits[g, 4]
+    low, high = not_negative(room + middle, middle_x, low, high)
+    low, high = not_negative(room - middle, -middle_x, low, high)
+    v, v_x = _at(forms, g, 6, gz, gy, gx), forms[g, 6, 2] * dx
+    dv, dv_x = _at(forms, g, 7, gz, gy, gx), forms[g, 7, 2] * dx
+    middle, middle_x, room = v + 0.5 * dv, v_x + 0.5 * dv_x, half_v + limits[g, 5]
+    low, high = not_negative(room + middle, middle_x, low, high)
+    low, high = not_negative(room - middle, -middle_x, low, high)
+    first, last = max(first, int(np.ceil(low - 1e-6))), min(last, int(np.floor(high + 1e-6)))
+    if first > last:
+        return 0
+    e, e_x = _at(forms, g, 2, gz, gy, gx), forms[g, 2, 2] * dx
+    eu, eu_x = _at(forms, g, 5, gz, gy, gx), forms[g, 5, 2] * dx
+    ev, ev_x = _at(forms, g, 8, gz, gy, gx), forms[g, 8, 2] * dx
+    # In label samples: s_0 + t s_1 along the curve, u and v likewise.
+    s_1 = (spans[g, 1] - spans[g, 0]) * scale[0]
+    s_0 = (spans[g, 0] - offset[0] + 0.5) * scale[0]
+    v_1, u_1 = scale[1] / pitch, scale[2] / pitch
+    v_0, u_0 = (0.5 * rows - offset[1]) * scale[1], (0.5 * columns - offset[2]) * scale[2]
+    # How far from the middle of a sample one may be.
+    s_sure = 0.5 - limits[g, 1] * scale[0] if sure else -1.0
+    u_sure, v_sure = 0.5 - limits[g, 2] * u_1, 0.5 - limits[g, 3] * v_1
+    u_in, v_in = half_u - limits[g, 2], half_v - limits[g, 3]
+    u_out, v_out = half_u + limits[g, 2], half_v + limits[g, 3]
+    # Without branches, several voxels at a time.
+    for j in range(last - first + 1):
+        i = float(first + j)
+        ahead, apart = a + i * a_x, w + i * w_x
+        t = ahead / apart
+        t += t * (1.0 - t) * (e + i * e_x) / apart
+        bow = t * (1.0 - t)
+        at_u = u + i * u_x + t * (du + i * du_x) + bow * (eu + i * eu_x)
+        at_v = v + i * v_x + t * (dv + i * dv_x) + bow * (ev + i * ev_x)
+        in_s, in_v, in_u = s_0 + t * s_1, v_0 + at_v * v_1, u_0 + at_u * u_1
+        k, row, column = np.floor(in_s), np.floor(in_v), np.floor(in_u)
+        predicted[0, j], predicted[1, j], predicted[2, j] = k, row, column
+        inside = (
+            (abs(in_s - k - 0.5) < s_sure)
+            & (abs(in_v - row - 0.5) < v_sure)
+            & (abs(in_u - column - 0.5) < u_sure)
+            & (abs(at_u) < u_in)
+            & (abs(at_v) < v_in)
+            & (ahead > rounding)
+            & (apart - ahead > rounding)
+        )
+        beside = (abs(at_u) > u_out) | (abs(at_v) > v_out)
+        predicted[3, j] = -1.0 if beside else (1.0 if inside else 0.0)
+    n = 0
+    for j in range(last - first + 1):
+        ix = first + j
+        if predicted[3, j] < 0.0:
+            continue
+        if predicted[3, j] > 0.0 and claims[ix] == 0:
+            claims[ix] = 1
+            owner[ix] = g
+            address[ix] = _address(predicted[0, j], predicted[1, j], predicted[2, j], slot_of,
+                                   n_slices, n_rows, n_columns)  # fmt: skip
+        else:
+            doubtful[n] = ix
+            n += 1
+    return n
 
 
 @njit(cache=True, nogil=True)
-def look_up(index, claims, pitch, rows, columns, labels, slot_of, offset, scale, label_shape, out):
-    """Give every claimed voxel the label whose cell holds its straightened index.
+def _at(forms, g, form, gz, gy, gx):
+    """Value of a group's linear function at an offset from the centre of its ball."""
+    return (
+        forms[g, form, 3] + gz * forms[g, form, 0] + gy * forms[g, form, 1] + gx * forms[g, form, 2]
+    )
 
-    labels (slots, rows', columns'), slot_of (slices',): label slices at hand, and in which slot
-    each slice of the stack is. offset, scale (3,): of the label grid against the recipe's; the
-    sample is floor((i - offset + 1/2) scale). Beyond a cropped label grid: 0.
-    """
-    half_u, half_v = 0.5 * columns, 0.5 * rows
+
+@njit(cache=True, nogil=True)
+def _address(k, row, column, slot_of, n_slices, n_rows, n_columns):
+    """Where in the pages of labels a sample is; -1 beyond a cropped grid."""
+    k, row, column = int(k), int(row), int(column)
+    if 0 <= k < n_slices and 0 <= row < n_rows and 0 <= column < n_columns:
+        return (slot_of[k] * n_rows + row) * n_columns + column
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _settle(n, found, found_at, iz, iy, planes, spans, closed, pitch, rows, columns, origin,
+            resolution, slot_of, offset, scale, n_slices, n_rows, n_columns, claims, address, owner,
+            distance):  # fmt: skip
+    """Offer voxels of a row the n slices found for them, in order; the nearest centre wins."""
+    half_u, half_v = 0.5 * columns * pitch, 0.5 * rows * pitch
+    n_segments = planes.shape[0] - 1
+    for i in range(n):
+        ix, s, u, v, r2 = found_at[i], found[i, 0], found[i, 1], found[i, 2], found[i, 3]
+        if not (-half_u <= u < half_u and -half_v <= v < half_v):
+            continue
+        count = claims[iz, iy, ix]
+        if count == 0:
+            claims[iz, iy, ix] = 1
+        else:
+            g = owner[iz, iy, ix]
+            if g != _KNOWN:
+                # So far a sure claim that nobody had asked for its distance.
+                z, y = origin[0] + iz * resolution[0], origin[1] + iy * resolution[1]
+                x = origin[2] + ix * resolution[2]
+                k, f = passing(planes, spans[g, 0], spans[g, 1], z, y, x)
+                distance[iz, iy, ix] = _offsets(planes, k, f, z, y, x)[2]
+                owner[iz, iy, ix] = _KNOWN
+            if count < 255:
+                claims[iz, iy, ix] = count + 1
+            if not r2 < distance[iz, iy, ix]:
+                continue
+        owner[iz, iy, ix] = _KNOWN
+        distance[iz, iy, ix] = r2
+        # The last half segment of a closed map is the first slice's.
+        if closed and s >= n_segments - 0.5:
+            s -= n_segments
+        # The last bit of a voxel on the rectangle's rim must not put it beyond.
+        v = min(max(v / pitch + 0.5 * rows, 0.0), rows - 1e-9)
+        u = min(max(u / pitch + 0.5 * columns, 0.0), columns - 1e-9)
+        address[iz, iy, ix] = _address(
+            np.floor((s - offset[0] + 0.5) * scale[0]), np.floor((v - offset[1]) * scale[1]),
+            np.floor((u - offset[2]) * scale[2]), slot_of, n_slices, n_rows, n_columns,
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def look_up(address, claims, labels, out):
+    """Give every claimed voxel its label: `labels` (slots, rows', columns') at its address."""
+    pages = labels.reshape(-1)
     for z in range(out.shape[0]):
         for y in range(out.shape[1]):
             for x in range(out.shape[2]):
-                if claims[z, y, x] == 0:
-                    continue
-                s, v, u = index[z, y, x, 0], index[z, y, x, 1], index[z, y, x, 2]
-                # The last bit of a voxel on the rectangle's rim must not put it beyond.
-                v = min(max(v / pitch + half_v, 0.0), rows - 1e-9)
-                u = min(max(u / pitch + half_u, 0.0), columns - 1e-9)
-                k = int(np.floor((s - offset[0] + 0.5) * scale[0]))
-                row = int(np.floor((v - offset[1]) * scale[1]))
-                column = int(np.floor((u - offset[2]) * scale[2]))
-                if (
-                    0 <= k < label_shape[0]
-                    and 0 <= row < label_shape[1]
-                    and 0 <= column < label_shape[2]
-                ):
-                    out[z, y, x] = labels[slot_of[k], row, column]
+                if claims[z, y, x] > 0 and address[z, y, x] >= 0:
+                    out[z, y, x] = pages[address[z, y, x]]

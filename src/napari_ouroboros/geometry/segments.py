@@ -42,11 +42,25 @@ def bound_segments(planes: Float, reach: float) -> Segments:
     n = len(planes) - 1
     if n == 0:
         return Segments(np.empty(0), np.empty(0), np.empty((0, 5)))
+    first = np.arange(0, n, GROUP)
+    balls = bound_groups(planes, first, np.minimum(first + GROUP, n), reach)
     c, T = planes[:, :3], planes[:, 3:6]
     bends = -dot(np.diff(c, axis=0), np.diff(T, axis=0))
-    first = np.arange(0, n, GROUP)
-    last = np.minimum(first + GROUP, n)
-    members = np.minimum(first[:, None] + np.arange(GROUP + 1), last[:, None])
+    turn = norm(np.diff(planes[:, 3:], axis=0))
+    widest = np.repeat(np.sqrt(balls[:, 3]), GROUP)[:n]
+    # A blended axis, made perpendicular, leaves the first by less than twice the turn.
+    slacks = np.where(turn < 0.5, norm(np.diff(c, axis=0)) + 2 * widest * turn, np.inf)
+    return Segments(bends, slacks, balls)
+
+
+def bound_groups(
+    planes: Float, first: NDArray[np.int64], last: NDArray[np.int64], reach: float
+) -> Float:
+    """Bounds (groups, 5), as in `Segments.balls`, of the segments between planes first to last."""
+    c, T = planes[:, :3], planes[:, 3:6]
+    bends = np.append(-dot(np.diff(c, axis=0), np.diff(T, axis=0)), 0.0)
+    largest = int((last - first).max(initial=0))
+    members = np.minimum(first[:, None] + np.arange(largest + 1), last[:, None])
     low, high = c[members].min(axis=1), c[members].max(axis=1)
     centre = 0.5 * (low + high)
     radius = reach * (1 + 1e-9) + 0.5 * norm(high - low) + 1e-9
@@ -55,11 +69,7 @@ def bound_segments(planes: Float, reach: float) -> Segments:
     t = ((members - first[:, None]) / (last - first)[:, None])[..., None]
     turned = T[members] - (1 - t) * T[first][:, None] - t * T[last][:, None]
     shifted = along - (1 - t[..., 0]) * along[:, :1] - t[..., 0] * along[:, -1:]
-    between = np.abs(bends)[np.minimum(members, n - 1)]
+    between = np.abs(bends)[members]
     margin = (radius[:, None] * norm(turned) + np.abs(shifted) + between).max(axis=1)
-    turn = norm(np.diff(planes[:, 3:], axis=0))
-    widest = np.repeat(radius, GROUP)[:n]
-    # A blended axis, made perpendicular, leaves the first by less than twice the turn.
-    slacks = np.where(turn < 0.5, norm(np.diff(c, axis=0)) + 2 * widest * turn, np.inf)
     balls = np.column_stack([centre, radius**2, margin * (1 + 1e-9) + 1e-9 * radius])
-    return Segments(bends, slacks, np.ascontiguousarray(balls))
+    return np.ascontiguousarray(balls)

@@ -20,6 +20,7 @@ from napari_ouroboros.geometry.vectors import norm
 if TYPE_CHECKING:
     from napari_ouroboros.geometry.exactness import Exactness
     from napari_ouroboros.geometry.folds import FoldReport
+    from napari_ouroboros.geometry.gather_groups import Groups
 
 Float = NDArray[np.float64]
 
@@ -195,6 +196,13 @@ class Straightening:
     def segments(self) -> Segments:
         """Bounds that let the kernels pass by what is far from a point."""
         return bound_segments(self.planes, self.reach_nm)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Segments taken together, with models of how their planes lie, for the gather."""
+        from napari_ouroboros.geometry.gather_groups import group_segments
+
+        return group_segments(self.planes, self.reach_nm, self.pitch_nm)
 
     def to_volume(self, svu: ArrayLike) -> Float:
         """Straightened index (..., 3) = (slice, row, column) -> position zyx in nm.

@@ -361,7 +361,9 @@ class BackprojectJob:
     ) -> tuple[Block, int]:
         """All traces' labels of a chunk, and the number of voxels that several had labelled."""
         (first, segments), *others = parts.items()
-        merged = self.gatherers[first].block(index, CHUNK, segments, cancel)
+        # Without other traces nobody asks how near the centre line is.
+        distances = len(others) > 0
+        merged = self.gatherers[first].block(index, CHUNK, segments, cancel, distances)
         between = 0
         for number, segments in others:
             between += merge(merged, self.gatherers[number].block(index, CHUNK, segments, cancel))

@@ -188,7 +188,7 @@ class _RoundTrip:
         self, index: tuple[int, int, int], segments: NDArray[np.int64], cancel: Cancel
     ) -> None:
         self.stack.cancel = cancel  # the same one for every unit
-        block = self.gatherer.block(index, _CHUNK, segments, cancel)
+        block = self.gatherer.block(index, _CHUNK, segments, cancel, distances=False)
         inside = block.claims > 0
         if not inside.any():
             return
