@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import struct
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,12 @@ from local_server import LocalServer
 from numpy.typing import NDArray
 from small_disk import anybodys_folder, as_nobody
 
-from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.errors import Notice, SourceError, UserError
 from napari_ouroboros.volumes.label_stack import LabelStack, open_labels
 from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter, is_our_precomputed
 from napari_ouroboros.volumes.staging import StagedFolder
 from napari_ouroboros.volumes.tiff import write_tiff
+from napari_ouroboros.volumes.zarr_writer import ZarrWriter, is_our_zarr
 
 FACTS = {"frames_sha256": "ab" * 32}
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
@@ -88,6 +90,62 @@ def _zarr(folder: Path, array: NDArray[Any]) -> Any:
     return zarr.array(array, chunks=(5, 7, 30))
 
 
+def _zarr_file(folder: Path, array: NDArray[Any], version: int) -> Path:
+    import zarr
+
+    zarr.create_array(folder / "a.zarr", data=array, zarr_format=version, chunks=(5, 7, 30))
+    return folder / "a.zarr"
+
+
+def _ome_zarr(folder: Path, array: NDArray[Any], version: int) -> Path:
+    """Two levels, of which the finest counts, as zarr-python writes them."""
+    import zarr
+
+    group = zarr.create_group(folder / "a.zarr", zarr_format=version)
+    for name, data in (("s0", array), ("s1", array[::2, ::2, ::2])):
+        group.create_array(name, data=data, chunks=(5, 7, 30))
+    image = {
+        "version": "0.4" if version == 2 else "0.5",
+        "axes": [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"],
+        "datasets": [
+            {
+                "path": name,
+                "coordinateTransformations": [{"type": "scale", "scale": [scale] * 3}],
+            }
+            for name, scale in (("s1", 0.5), ("s0", 0.25))
+        ],
+    }
+    attributes = {"multiscales": [image]}
+    group.attrs.update(attributes if version == 2 else {"ome": attributes})
+    return folder / "a.zarr"
+
+
+def our_zarr(path: Path, array: NDArray[Any]) -> None:
+    with StagedFolder(path, False, is_our_zarr) as folder:
+        writer = ZarrWriter(
+            folder,
+            shape=array.shape,
+            resolution=(9, 8, 8),
+            voxel_offset=(0, 0, 0),
+            dtype=array.dtype,
+            kind="segmentation",
+            chunk=(5, 16, 16),
+            extra_info=FACTS,
+        )
+        for box in writer.units():
+            writer.write(box, array[tuple(slice(*ends) for ends in box)])
+        folder.commit()
+
+
+def _n5(folder: Path, array: NDArray[Any]) -> Path:
+    import tensorstore as ts
+
+    spec = {"driver": "n5", "kvstore": {"driver": "file", "path": f"{folder}/a.n5/"}}
+    store = ts.open(spec, create=True, dtype=array.dtype.name, shape=array.shape[::-1]).result()
+    store.write(array.T).result()
+    return folder / "a.n5"
+
+
 def _file(name: str, write: Callable[..., Any], **options: Any) -> Maker:
     def make(folder: Path, array: NDArray[Any]) -> Path:
         write(folder / name, array, **options)
@@ -140,12 +198,21 @@ SOURCES: dict[str, Maker] = {
     "peer compressed": _file("a.tif", _one_by_one, compression="zlib"),
     "precomputed": lambda folder, array: precomputed(folder / "out", array),
     "sharded": lambda folder, array: precomputed(folder / "out", array, sharded=True),
+    "zarr 2": lambda folder, array: _zarr_file(folder, array, 2),
+    "zarr 3": lambda folder, array: _zarr_file(folder, array, 3),
+    "OME-Zarr 0.4": lambda folder, array: _ome_zarr(folder, array, 2),
+    "OME-Zarr 0.5": lambda folder, array: _ome_zarr(folder, array, 3),
+    "our OME-Zarr": _file("a.ome.zarr", our_zarr),
+    "N5": _n5,
+    "zarr URL": lambda folder, array: f"zarr://file://{_zarr_file(folder, array, 2)}",
     "precomputed URL": lambda folder, array: (
         f"precomputed://file://{precomputed(folder / 'out', array)}"
     ),
 }
 
-WRITTEN_BY_US = {"our tiff", "our zlib tiff", "precomputed", "sharded", "precomputed URL"}
+WRITTEN_BY_US = {
+    *("our tiff", "our zlib tiff", "our OME-Zarr", "precomputed", "sharded", "precomputed URL"),
+}
 
 
 @pytest.mark.parametrize("dtype", UNSIGNED)
@@ -317,6 +384,61 @@ def test_volume_with_channels_is_refused(tmp_path: Path) -> None:
         folder.commit()
     with pytest.raises(UserError, match="has 3 channels; labels have one"):
         open_labels(tmp_path / "out")
+
+
+def test_zarr_with_more_axes(tmp_path: Path) -> None:
+    import zarr
+
+    array = labels((1, 12, 20, 30))
+    zarr.save_array(tmp_path / "one.zarr", array, zarr_format=2)
+    with open_labels(tmp_path / "one.zarr") as stack:
+        check(stack, array[0])
+    with open_labels(zarr.open_array(tmp_path / "one.zarr", mode="r")[0]) as stack:
+        check(stack, array[0])
+    zarr.save_array(tmp_path / "many.zarr", labels((3, 12, 20, 30)), zarr_format=2)
+    with pytest.raises(UserError, match="has 3 channels; labels have one"):
+        open_labels(tmp_path / "many.zarr")
+    zarr.save_array(tmp_path / "five.zarr", labels((2, 1, 12, 20, 30)), zarr_format=2)
+    with (
+        pytest.warns(Notice, match="time"),
+        pytest.raises(UserError, match=r"\(2, 1, 12, 20, 30\)"),
+    ):
+        open_labels(tmp_path / "five.zarr")
+
+
+def test_zarr_of_other_numbers(tmp_path: Path) -> None:
+    import zarr
+
+    zarr.save_array(tmp_path / "f.zarr", np.ones((3, 4, 5), np.float32))
+    with pytest.raises(UserError, match="labels must be whole numbers; slice 0 of zarr"):
+        open_labels(tmp_path / "f.zarr")
+    mask = np.random.default_rng(0).random((3, 4, 5)) > 0.5
+    zarr.save_array(tmp_path / "b.zarr", mask)
+    with open_labels(tmp_path / "b.zarr") as stack:
+        assert stack.out_dtype == np.uint8
+        check(stack, mask.astype(np.uint8))
+    signed = np.array([[[1, 2]], [[3, -1]]], np.int32)
+    zarr.save_array(tmp_path / "i.zarr", signed)
+    with open_labels(tmp_path / "i.zarr") as stack:
+        with pytest.raises(UserError, match=r"must not be negative: slice 1 of zarr.* has -1"):
+            stack.read(0, 2)
+
+
+@pytest.mark.parametrize("name", ["zarr 2", "our OME-Zarr", "precomputed"])
+def test_a_silent_server_is_given_up_in_time(
+    tmp_path: Path, http_server: Callable[..., LocalServer], name: str
+) -> None:
+    array = labels()
+    path = SOURCES[name](tmp_path, array)
+    server = http_server(tmp_path)
+    kind = "precomputed" if name == "precomputed" else "zarr"
+    with open_labels(f"{kind}://{server.url}/{path.name}", timeout=0.5) as stack:
+        check(stack, array)
+        start = time.monotonic()
+        server.fault("*", "silent")
+        with pytest.raises(SourceError, match=r"did not answer within 0\.5 s"):
+            open_labels(f"{kind}://{server.url}/{path.name}", timeout=0.5)
+        assert time.monotonic() - start < 5
 
 
 # dtypes --------------------------------------------------------------------------------------
