@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_ouroboros.geometry.gather_candidates import (
+from napari_ouroboros.geometry.candidate_kernel import (
     aside,
     ask_each,
     ask_end,
