@@ -222,14 +222,7 @@ class _Integral:
 
     def __init__(self, weight: Callable[[Float], Float], knots: Float) -> None:
         self._weight = weight
-        edges = np.unique(
-            np.concatenate(
-                [
-                    np.linspace(a, b, _SUB_INTERVALS + 1)
-                    for a, b in zip(knots[:-1], knots[1:], strict=True)
-                ]
-            )
-        )
+        edges = np.unique(np.linspace(knots[:-1], knots[1:], _SUB_INTERVALS + 1))
         parts = self._between(edges[:-1], edges[1:])
         for _ in range(_MAX_HALVINGS):
             # Halve where two halves disagree with the whole: near a cusp 16 are too few.

@@ -12,14 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import UserError
-from napari_ouroboros.geometry.curve import Curve
+from napari_ouroboros.geometry import transport
+from napari_ouroboros.geometry.curve import Curve, CurvePoints
 from napari_ouroboros.geometry.vectors import cross, dot, norm, unit
+from napari_ouroboros.geometry.warm import is_done
 
 Float = NDArray[np.float64]
 
 # Between slices the frame is carried in steps that turn by no more than this.
 _MAX_TURN = np.deg2rad(3.0)
 _MAX_SUBSTEPS = 64
+# Steps from which on numba is worth its import.
+_MANY = 200_000
+#: The key by which the compiled kernel is made ready.
+TRANSPORT = "transport"
 # Where `up` is closer to the tangent than this its projection is noise.
 _UP_CONE = np.sin(np.deg2rad(10.0))
 
@@ -73,13 +79,24 @@ def double_reflection(c: Float, T: Float, n0: Float) -> Float:
     array (n, 3)
         Unit normals, each perpendicular to its tangent.
     """
-    from napari_ouroboros.geometry.kernels import double_reflection as kernel
+    arrays = (np.ascontiguousarray(c, float), np.ascontiguousarray(T, float), np.array(n0, float))
+    # Both ways give the same bits. The plain one is done before numba is imported.
+    if len(c) > _MANY or is_done(TRANSPORT):
+        from napari_ouroboros.geometry.kernels import double_reflection as kernel
 
-    normals: Float = kernel(
-        np.ascontiguousarray(c, float), np.ascontiguousarray(T, float), np.asarray(n0, float)
-    )
+        normals: Float = kernel(*arrays)
+    else:
+        normals = transport.double_reflection(*arrays)
     # Reflections keep right angles up to rounding, which 1e5 steps add up; take it out.
     return unit(normals - dot(normals, T)[:, None] * T)
+
+
+def compile_transport() -> None:
+    """Import numba and compile the kernel of `double_reflection`."""
+    from napari_ouroboros.geometry.kernels import double_reflection as kernel
+
+    ends = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    kernel(ends, ends, np.array([0.0, 1.0, 0.0]))
 
 
 def default_normal(tangent: Float) -> Float:
@@ -108,11 +125,12 @@ def make_frames(
     twist : sequence of (s_nm, degrees), optional
         Angle to turn N towards B; monotone between the keyframes, constant beyond them.
     """
-    points = curve.evaluate(s)
     ends = np.append(s, curve.length) if curve.closed else s
-    normals = _rotation_minimising(curve, ends)
+    points = curve.evaluate(ends)
+    normals = _rotation_minimising(curve, ends, points)
     closing = 0.0
     if curve.closed:
+        points = CurvePoints(*(array[:-1] for array in points))
         closing = _angle(normals[0], normals[-1], points.T[0])
         normals = normals[:-1]
     tangents = points.T
@@ -132,9 +150,8 @@ def make_frames(
     return Frames(*arrays, curve.length, curve.closed)
 
 
-def _rotation_minimising(curve: Curve, s: Float) -> Float:
+def _rotation_minimising(curve: Curve, s: Float, points: CurvePoints) -> Float:
     """Normals at `s`, carried in steps fine enough whatever the distance between slices."""
-    points = curve.evaluate(s)
     first = default_normal(points.T[0])
     if len(s) == 1:
         return first[None]

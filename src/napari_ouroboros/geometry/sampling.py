@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.geometry import sample_plain
+from napari_ouroboros.geometry.frames import TRANSPORT, compile_transport
 from napari_ouroboros.geometry.warm import CancelSignal, is_ready, wait_until_ready
 
 Float = NDArray[np.float64]
@@ -125,6 +126,7 @@ def sample(
 
 def start_compiling(interpolation: Interpolation, dtype: np.dtype[Any]) -> None:
     """Begin to make the kernels ready that slices of such a volume need; returns at once."""
+    is_ready(TRANSPORT, compile_transport)
     _compiled("mark", None, wait=False)
     bits = np.dtype(f"u{dtype.itemsize}")
     _compiled(interpolation, bits if interpolation == "nearest" else dtype, wait=False)

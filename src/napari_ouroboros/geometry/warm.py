@@ -6,6 +6,7 @@ module and calls it once, with arguments of the types it will be called with.
 
 from __future__ import annotations
 
+import atexit
 import os
 import queue
 import threading
@@ -33,8 +34,14 @@ class _Kernel:
 
 _lock = threading.Lock()
 _kernels: dict[Hashable, _Kernel] = {}
-_waiting: queue.SimpleQueue[_Kernel] = queue.SimpleQueue()
+_waiting: queue.SimpleQueue[_Kernel | None] = queue.SimpleQueue()
 _worker: threading.Thread | None = None
+
+
+def is_done(key: Hashable) -> bool:
+    """Whether a kernel is ready; where nobody has asked for it, nothing is begun."""
+    kernel = _kernels.get(key)
+    return kernel is not None and kernel.done.is_set() and kernel.error is None
 
 
 def is_ready(key: Hashable, make: Callable[[], object]) -> bool:
@@ -87,14 +94,28 @@ def _kernel(key: Hashable, make: Callable[[], object]) -> _Kernel:
 
 
 def _work() -> None:
-    while True:
-        kernel = _waiting.get()
+    while (kernel := _waiting.get()) is not None:
         try:
             kernel.make()
         except BaseException as error:  # noqa: BLE001  # raised to who asks for the kernel
             kernel.error = error
         kernel.done.set()
-        del kernel
+
+
+def _finish() -> None:
+    """At the interpreter's exit: a compiler that is still at work would crash it."""
+    with _lock:
+        worker = _worker
+        waiting = [kernel for kernel in _kernels.values() if not kernel.done.is_set()]
+        for kernel in waiting:
+            kernel.make = _nothing
+    if worker is not None:
+        _waiting.put(None)
+        worker.join()
+
+
+def _nothing() -> None:
+    """Instead of a kernel that nobody will call any more."""
 
 
 def _after_fork() -> None:
@@ -105,5 +126,6 @@ def _after_fork() -> None:
         del _kernels[key]
 
 
+atexit.register(_finish)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -17,6 +17,7 @@ from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.geometry.sampling import (
     Interpolation,
     Pages,
+    SliceGrid,
     chunks_read,
     sample,
     start_compiling,
@@ -47,6 +48,8 @@ DEFAULT_MEMORY = 1024 * 1024 * 1024
 N_IN_FLIGHT = 32
 # Boxes whose chunks are fetched while another one is sampled.
 _READ_AHEAD = 4
+# What is sampled before other threads have begun.
+_FEW_SAMPLES = 100_000
 
 
 class _Part(NamedTuple):
@@ -79,6 +82,11 @@ class SliceSampler:
         Sampling threads; default one per processor.
     pool : ChunkPool, optional
         One of that level to share; `memory` does not count then, and `close` leaves it open.
+    first, step : int
+        Every `step`-th slice from `first` on; boxes count these.
+    wait : bool
+        For compiled kernels. Otherwise numpy does the work until they are ready: the same
+        samples, sooner if they are few.
     """
 
     def __init__(
@@ -92,6 +100,9 @@ class SliceSampler:
         memory: int = DEFAULT_MEMORY,
         threads: int | None = None,
         pool: ChunkPool | None = None,
+        first: int = 0,
+        step: int = 1,
+        wait: bool = True,
     ) -> None:
         if missing not in (None, "fill", "error"):
             raise UserError(f"missing must be 'fill' or 'error'; it is {missing!r}")
@@ -103,6 +114,7 @@ class SliceSampler:
         self.missing = missing
         self.threads = threads or default_threads()
         self.memory = memory
+        self.first, self.step, self.wait = first, step, wait
         self._size = np.asarray(self.level.shape, np.int64)
         # As large as the pool's slots: no larger than the level itself.
         self._chunk = np.minimum(np.asarray(self.level.chunk, np.int64), self._size)
@@ -116,9 +128,19 @@ class SliceSampler:
     def chunks(self, box: Box, cancel: Cancel | None = None) -> NDArray[np.int64]:
         """Indices (n, 3) zyx of the chunks that the samples of a box read: exactly these."""
         return chunks_read(
-            affine(self.straightening, self.level, box.slices), box.rows, box.columns, self._size,
-            self._chunk, self.interpolation, cancel=cancel,
+            self._grid(box), box.rows, box.columns, self._size, self._chunk, self.interpolation,
+            wait=self.wait, cancel=cancel,
         )  # fmt: skip
+
+    def are_here(self, box: Box) -> bool:
+        """Whether every chunk of a box has come, so that `read` fetches nothing."""
+        ids = self.chunks(box)
+        return not len(ids) or self._open_pool().holds(ids)
+
+    def _grid(self, box: Box) -> SliceGrid:
+        # Up to the last one itself: what follows it need not be there.
+        first, last = (self.first + self.step * k for k in (box.slices[0], box.slices[1] - 1))
+        return affine(self.straightening, self.level, (first, last + 1), self.step)
 
     # -- reading --------------------------------------------------------------------------
 
@@ -194,21 +216,23 @@ class SliceSampler:
         slots = part.ticket.wait(cancel)
         self._note_missing(part.ids, slots)
         pages = pages_of(pool, part.ids, slots, self._size, self._chunk)
-        grid = affine(self.straightening, self.level, part.box.slices)
-        corner = part.box.rows[0], part.box.columns[0]
+        grid = self._grid(part.box)
         # Kernels are compiled for whole arrays only.
         whole = view if view.flags.c_contiguous else np.empty(view.shape, view.dtype)
+
+        def run(first: int, last: int) -> None:
+            sample(
+                pages, grid.part(first, last), (part.box.rows[0], part.box.columns[0]),
+                self.interpolation, self.fill, whole[first:last], wait=self.wait, cancel=cancel,
+            )  # fmt: skip
+
         n = len(whole)
-        step = -(-n // self.threads)
-        jobs = [
-            executor.submit(
-                sample, pages, grid.part(i, i + step), corner, self.interpolation, self.fill,
-                whole[i : i + step], cancel=cancel,
-            )
-            for i in range(0, n, step)
-        ]  # fmt: skip
-        for job in jobs:
-            job.result()
+        if whole.size < _FEW_SAMPLES or self.threads == 1:
+            run(0, n)
+        else:
+            step = -(-n // self.threads)
+            for job in [executor.submit(run, i, i + step) for i in range(0, n, step)]:
+                job.result()
         if whole is not view:
             view[...] = whole
 

@@ -219,6 +219,21 @@ class ChunkPool:
             self._wake_threads(len(new))
             return ticket
 
+    def holds(self, ids: ArrayLike) -> bool:
+        """Whether a request for these chunks would be ready at once. Nothing is fetched.
+
+        Parameters
+        ----------
+        ids : array of int (n, 3)
+            Chunk indices zyx.
+        """
+        with self._lock:
+            for key in map(tuple, np.asarray(ids).tolist()):
+                entry = self._entries.get(key)
+                if key not in self.missing and (entry is None or not entry.ready):
+                    return False
+        return True
+
     def close(self) -> None:
         """Stop fetching; those who wait get `Cancelled`. Harmless when called twice."""
         with self._lock:
