@@ -111,6 +111,8 @@ def test_escaped_paths_are_decoded_only_where_the_plain_one_is_not_there(tmp_pat
         ("info", "precomputed"),
         (".zarray", "zarr"),
         (".zgroup", "zarr"),
+        (".zattrs", "zarr"),
+        (".zmetadata", "zarr"),
         ("zarr.json", "zarr"),
         ("attributes.json", "n5"),
     ],

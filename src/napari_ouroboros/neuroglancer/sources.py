@@ -184,6 +184,8 @@ def _guess(store: str) -> str:
             ("zarr.json", "zarr"),
             (".zgroup", "zarr"),
             (".zarray", "zarr"),
+            (".zattrs", "zarr"),
+            (".zmetadata", "zarr"),
             ("attributes.json", "n5"),
         ):
             if (folder / name).is_file():
