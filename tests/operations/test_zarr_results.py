@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorstore as ts
 import zarr
 from numpy.typing import NDArray
 from oracles.precomputed import write_by_hand
-from small_scene import OFFSET, RESOLUTION, Scene
+from small_scene import RESOLUTION, Scene
 
 import napari_ouroboros as no
-from napari_ouroboros.errors import DestinationError, UserError
+from napari_ouroboros.errors import DestinationError, Notice, UserError
+from napari_ouroboros.operations.outputs import open_source
 from napari_ouroboros.operations.straighten_job import StraightenReport
 from napari_ouroboros.volumes.staging import StagedFile, StagedFolder
 
@@ -173,6 +175,127 @@ def test_a_result_that_cannot_take_its_place_leaves_the_older_recipe(
     assert sorted(f.name for f in tmp_path.iterdir()) == sorted([name, "a.recipe.json"])
 
 
-def test_the_offset_of_the_scene_is_in_nm() -> None:
-    """What the tests above and below take for granted."""
-    assert tuple(np.multiply(OFFSET, RESOLUTION)) == (300, 800, -56)
+# labels in and out ---------------------------------------------------------------------------
+
+
+def by_tensorstore(path: Path) -> NDArray[Any]:
+    spec = {"driver": "neuroglancer_precomputed", "kvstore": f"file://{path}/"}
+    return np.asarray(ts.open(spec).result().read().result())[..., 0].transpose(2, 1, 0)
+
+
+def test_labels_there_and_back_in_zarr(scene: Scene, tmp_path: Path) -> None:
+    """Straightened ids, as OME-Zarr, home as OME-Zarr: what is in the tube is the volume's own."""
+    volume = no.open_volume(scene.folder / "cells")
+    map_ = no.Straightening(no.Trace(scene.points_nm), 15, 15, pitch_nm=4, spacing_nm=4)
+    report = no.straighten_to(tmp_path / "cells.ome.zarr", volume, map_)
+    recipe = no.Straightening.load(tmp_path / "cells.recipe.json")
+    home = no.backproject(tmp_path / "cells.ome.zarr", recipe, tmp_path / "home.ome.zarr")
+    found = level(tmp_path / "home.ome.zarr")
+    assert found.shape == scene.cells.shape
+    assert found.dtype == np.uint64
+    labelled = found != 0
+    assert home.voxels_labelled == labelled.sum() > 1000
+    # At half the voxels' size nearest neighbour there and back is exact almost everywhere.
+    assert np.mean(found[labelled] == scene.cells[labelled]) > 0.95
+    assert set(np.unique(found)) <= set(np.unique(scene.cells))
+    assert place(tmp_path / "home.ome.zarr") == ([10, 8, 8], [305, 804, -52])
+    # The same from and to precomputed, id for id.
+    no.straighten_to(tmp_path / "plain", volume, map_)
+    no.backproject(tmp_path / "plain", report.straightening, tmp_path / "home", like=volume)
+    np.testing.assert_array_equal(by_tensorstore(tmp_path / "home"), found)
+
+
+def test_labels_of_another_recipe_are_refused(scene: Scene, tmp_path: Path) -> None:
+    straightened(scene, tmp_path / "a.zarr", "cells")
+    straightened(scene, tmp_path / "b.zarr", "cells", slices=(0, 9))
+    other = no.Straightening(no.Trace(scene.points_nm[::-1]), width=20, height=20, spacing_nm=9)
+    volume = no.open_volume(scene.folder / "cells")
+    with pytest.raises(UserError, match=r"another recipe \(a\.recipe\.json\)"):
+        no.backproject(
+            tmp_path / "a.zarr", other.resolved(RESOLUTION), tmp_path / "home", like=volume
+        )
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((42, 40, 10), {"labels_scale": (0.5, 2, 0.5)}),
+        ((21, 9, 8), {"labels_offset": (50, 3, 7)}),
+        ((20, 18, 6), {"labels_scale": (0.5, 1.5, 0.5), "labels_offset": (10, 3, 4)}),
+    ],
+)
+def test_labels_on_another_grid(
+    scene: Scene, tmp_path: Path, shape: tuple[int, ...], options: dict[str, Any], version: int
+) -> None:
+    """A zarr file, a zarr array and a numpy array come home alike."""
+    straightened(scene, tmp_path / "a.zarr", "cells")
+    recipe = no.Straightening.load(tmp_path / "a.recipe.json")
+    assert recipe.shape == (84, 20, 20)
+    labels = np.random.default_rng(1).integers(0, 2**64 - 1, shape, np.uint64)
+    store = tmp_path / "labels.zarr"
+    array = zarr.create_array(store, data=labels, chunks=(5, 7, 10), zarr_format=version)
+    no.backproject(labels, recipe, tmp_path / "numpy", **options)
+    no.backproject(array, recipe, tmp_path / "array", **options)
+    no.backproject(store, recipe, tmp_path / "file", **options)
+    expected = by_tensorstore(tmp_path / "numpy")
+    assert np.count_nonzero(expected) > 100
+    np.testing.assert_array_equal(by_tensorstore(tmp_path / "array"), expected)
+    np.testing.assert_array_equal(by_tensorstore(tmp_path / "file"), expected)
+
+
+def test_a_part_of_the_slices_comes_home_with_an_offset(scene: Scene, tmp_path: Path) -> None:
+    straightened(scene, tmp_path / "whole.zarr", "cells")
+    straightened(scene, tmp_path / "part.zarr", "cells", slices=(30, 50))
+    recipe = no.Straightening.load(tmp_path / "whole.recipe.json")
+    part = tmp_path / "part.zarr"
+    with pytest.raises(UserError, match="--labels-offset"):
+        no.backproject(part, recipe, tmp_path / "home.zarr")
+    no.backproject(part, recipe, tmp_path / "home.zarr", labels_offset=(30, 0, 0))
+    no.backproject(tmp_path / "whole.zarr", recipe, tmp_path / "all.zarr")
+    home, everything = level(tmp_path / "home.zarr"), level(tmp_path / "all.zarr")
+    there = home != 0
+    assert 100 < there.sum() < np.count_nonzero(everything)
+    np.testing.assert_array_equal(home[there], everything[there])
+
+
+def test_a_source_in_zarr(scene: Scene, tmp_path: Path) -> None:
+    """From OME-Zarr to OME-Zarr; the recipe moves with its source."""
+    folder = tmp_path / "first"
+    folder.mkdir()
+    group = zarr.create_group(folder / "cells.ome.zarr", zarr_format=2)
+    group.create_array("0", data=scene.cells, chunks=(32, 32, 32))
+    origin = [300.0, 804.5, -52.0]  # half a voxel lower in z, 1/16 higher in y
+    group.attrs["multiscales"] = [
+        {
+            "version": "0.4",
+            "axes": [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"],
+            "datasets": [
+                {
+                    "path": "0",
+                    "coordinateTransformations": [
+                        {"type": "scale", "scale": list(RESOLUTION)},
+                        {"type": "translation", "translation": origin},
+                    ],
+                }
+            ],
+        }
+    ]
+    volume = no.open_volume(folder / "cells.ome.zarr")
+    map_ = no.Straightening(no.Trace(scene.points_nm), 15, 15)
+    no.straighten_to(folder / "a.zarr", volume, map_, kind="segmentation")
+    moved = tmp_path / "second"
+    folder.rename(moved)
+    recipe = no.Straightening.load(moved / "a.recipe.json")
+    source = open_source(recipe.source, moved / "a.recipe.json")
+    assert source.levels[0].voxel_offset == pytest.approx((29.5, 100.0625, -7))
+    home = no.backproject(moved / "a.zarr", recipe, tmp_path / "home.zarr")
+    assert home.shift_nm == (0, 0, 0)
+    assert place(tmp_path / "home.zarr") == ([10, 8, 8], origin)
+    with pytest.warns(Notice, match="shift the result by -5, 0.5, 0 nm"):
+        precomputed = no.backproject(moved / "a.zarr", recipe, tmp_path / "home")
+    assert precomputed.shift_nm == (-5, 0.5, 0)
+    np.testing.assert_array_equal(by_tensorstore(tmp_path / "home"), level(tmp_path / "home.zarr"))
+    info = json.loads((tmp_path / "home" / "info").read_text())
+    assert info["scales"][0]["voxel_offset"] == [-7, 100, 30]

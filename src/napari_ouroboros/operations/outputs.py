@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import recipe as recipes
+from napari_ouroboros.volumes.location import parse_location
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
@@ -138,10 +140,9 @@ def source_record(volume: Volume, mip: int, path: Path) -> dict[str, Any]:
 
 
 def _relative(url: str, folder: Path) -> str | None:
-    text = url.removeprefix("precomputed://")
-    if not text.startswith("file://"):
-        return None
-    return Path(os.path.relpath(text.removeprefix("file://"), folder)).as_posix()
+    """The way from `folder` to a local volume; None for others."""
+    place = parse_location(url)
+    return Path(os.path.relpath(place.base, folder)).as_posix() if place.local else None
 
 
 def open_source(
@@ -163,9 +164,9 @@ def open_source(
     if not url:
         raise UserError(f"{recipe} records no source volume")
     relative = (source or {}).get("url_relative")
-    moved = (
-        None if relative is None else Path(os.path.normpath(recipe.absolute().parent / relative))
-    )
-    if moved is not None and moved.is_dir() and not Path(url.split("file://")[-1]).is_dir():
-        return open_volume(moved, timeout=timeout, open_timeout=open_timeout)
+    place = parse_location(url)
+    if relative is not None and place.local and not Path(place.base).is_dir():
+        moved = Path(os.path.normpath(recipe.absolute().parent / relative))
+        if moved.is_dir():
+            url = replace(place, base=str(moved)).url
     return open_volume(url, timeout=timeout, open_timeout=open_timeout)
