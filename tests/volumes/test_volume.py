@@ -233,11 +233,6 @@ def test_source_info_is_json(volume: Volume, folder: Path) -> None:
     }  # fmt: skip
 
 
-def test_the_choice_of_reader_has_a_reason(volume: Volume) -> None:
-    assert volume.reader == "cloud-volume"
-    assert "may be *.gz, which tensorstore reads as zeros" in volume.reader_reason
-
-
 def test_fetch_chunks_yields_each_once_and_not_too_many(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:

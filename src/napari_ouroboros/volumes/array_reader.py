@@ -1,8 +1,4 @@
-"""Volumes that are zarr or N5 arrays: our own requests, decoded by tensorstore's codecs.
-
-tensorstore could make the requests, too, but it is no faster (see docs/performance.md), finds
-other logins for buckets than we do, and waits for ever for a silent server.
-"""
+"""Volumes that are zarr or N5 arrays: our own requests, decoded by tensorstore's codecs."""
 
 from __future__ import annotations
 
@@ -14,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import SourceError, one_line
-from napari_ouroboros.volumes.array_chunks import ArrayDecoder
 from napari_ouroboros.volumes.array_shards import ArrayShards
 from napari_ouroboros.volumes.fetch import Fetcher
 from napari_ouroboros.volumes.level import ArrayLayout, Index, Level, VolumeInfo
 from napari_ouroboros.volumes.location import Location
+from napari_ouroboros.volumes.tensorstore_codecs import array_decoder
 from napari_ouroboros.volumes.whole import CorruptChunk
 
 
@@ -90,7 +86,7 @@ class _ArrayLevel:
             if level.sharding is not None:
                 self._shards = ArrayShards(level, fetcher, location)
                 metadata = {**metadata, "codecs": level.sharding["codecs"]}
-            self._decoder = ArrayDecoder(self._layout.driver, metadata, self._layout.chunk)
+            self._decoder = array_decoder(self._layout.driver, metadata, self._layout.chunk)
         except ValueError as error:
             raise SourceError(
                 f"{location.shown(level.key)}: tensorstore cannot read this array: "

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import SourceError
-from napari_ouroboros.volumes.array_chunks import ArrayDecoder
 from napari_ouroboros.volumes.fetch import Fetcher
 from napari_ouroboros.volumes.kept import Kept
 from napari_ouroboros.volumes.level import Level
 from napari_ouroboros.volumes.location import Location
+from napari_ouroboros.volumes.tensorstore_codecs import array_decoder
 from napari_ouroboros.volumes.whole import CorruptChunk
 
 _KEPT_INDICES = 128
@@ -60,7 +60,7 @@ class ArrayShards:
         self._length = 8 * int(np.prod(shape)) + 4 * (len(names) - 1)
         self._at_start = level.sharding.get("index_location", "end") == "start"
         settings = {"zarr_format": 3, "node_type": "array", "data_type": "uint64"}
-        self._decoder = ArrayDecoder(
+        self._decoder = array_decoder(
             "zarr3", {**settings, "fill_value": 0, "codecs": codecs}, shape
         )
         self._indices: Kept[NDArray[np.uint64] | None] = Kept(_KEPT_INDICES)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.errors import UserError, one_line
 from napari_ouroboros.volumes.fpzip_apart import decode_fpzip
+from napari_ouroboros.volumes.level import VolumeInfo
 from napari_ouroboros.volumes.whole import (
     CorruptChunk,
     check_compressed_segmentation,
@@ -28,6 +29,18 @@ ENCODINGS = (
     "raw", "jpeg", "png", "jxl", "compressed_segmentation", "compresso", "crackle",
     "fpzip", "kempressed", "zfpc",
 )  # fmt: skip
+
+
+class LevelDecoder:
+    """Decodes chunks of the levels of a volume; see `decode_chunk`."""
+
+    def __init__(self, info: VolumeInfo) -> None:
+        self._info = info
+
+    def __call__(self, data: bytes, mip: int, shape: tuple[int, int, int, int]) -> Array:
+        """Return the chunk of level `mip`, which must be of `shape` (channels, z, y, x)."""
+        level = self._info.levels[mip]
+        return decode_chunk(data, level.encoding, shape, self._info.dtype, level.block)
 
 
 def decode_chunk(
@@ -66,15 +79,17 @@ def decode_chunk(
     """
     if not data:
         raise CorruptChunk("it is empty")
-    library = import_cloudvolume()
     if encoding not in ENCODINGS:
         raise UserError(f"the encoding {encoding!r} is not known; known: {', '.join(ENCODINGS)}")
+    if encoding == "raw":
+        return _decode_raw(data, shape, dtype)
     try:
         if encoding in ("png", "jpeg", "jxl"):
-            array = _decode_image(library, data, encoding, shape, dtype)
+            array = _decode_image(data, encoding, shape)
         elif encoding in ("fpzip", "kempressed"):
-            array = _decode_fpzip(library, data, encoding, shape, dtype)
+            array = _decode_fpzip(data, encoding, shape, dtype)
         else:
+            library = import_cloudvolume()
             xyzc = tuple(reversed(shape))
             size = None
             if encoding == "compressed_segmentation":
@@ -85,8 +100,7 @@ def decode_chunk(
             elif encoding in ("compresso", "crackle"):
                 library.check_installed(encoding)
                 (check_compresso if encoding == "compresso" else check_crackle)(data)
-            stored = dtype.newbyteorder("<") if encoding == "raw" else dtype
-            array = library.decode(data, encoding, shape=xyzc, dtype=stored, block_size=size).T
+            array = library.decode(data, encoding, shape=xyzc, dtype=dtype, block_size=size).T
     except (CorruptChunk, UserError):
         raise
     except ImportError as error:
@@ -97,9 +111,6 @@ def decode_chunk(
     except MemoryError:
         raise
     except Exception as error:  # every codec has its own exceptions
-        if encoding == "raw":
-            wanted = int(np.prod(shape)) * dtype.itemsize
-            raise CorruptChunk(f"it has {len(data)} bytes instead of {wanted}") from error
         raise CorruptChunk(f"{encoding} says {one_line(error, 120)}") from error
     if array.shape != shape:
         raise CorruptChunk(f"it is {array.shape} (channel, z, y, x) instead of {shape}")
@@ -124,16 +135,22 @@ def import_cloudvolume() -> Any:
     return _chunks
 
 
-def _decode_image(
-    library: Any, data: bytes, encoding: str, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> Array:
+def _decode_raw(data: bytes, shape: tuple[int, int, int, int], dtype: np.dtype[Any]) -> Array:
+    """Look at voxels as they are stored: x fastest, then y, z and channel; little endian."""
+    wanted = int(np.prod(shape)) * dtype.itemsize
+    if len(data) != wanted:
+        raise CorruptChunk(f"it has {len(data)} bytes instead of {wanted}")
+    stored = np.frombuffer(data, dtype.newbyteorder("<")).reshape(shape)
+    return np.asarray(stored, dtype)
+
+
+def _decode_image(data: bytes, encoding: str, shape: tuple[int, ...]) -> Array:
     """Decode an image of all voxels in a row, channels interleaved.
 
     cloud-volume's own decoders (12.15) take the channels apart in the wrong order.
     """
     channels, z, y, x = shape
     if encoding == "jpeg":
-        library.check_installed("jpeg")
         import simplejpeg  # type: ignore[import-untyped]
 
         if channels not in (1, 3):
@@ -155,10 +172,10 @@ def _decode_image(
 
 
 def _decode_fpzip(
-    library: Any, data: bytes, encoding: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+    data: bytes, encoding: str, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Array:
     """Decode fpzip, and its variant with channels before z and 2 added (see cloud-volume)."""
-    library.check_installed("fpzip")
+    import_cloudvolume().check_installed("fpzip")
     array = decode_fpzip(data, 2 * int(np.prod(shape)) * dtype.itemsize + 1024)
     if encoding == "kempressed":
         array = np.swapaxes(array, 2, 3) - array.dtype.type(2)

@@ -175,8 +175,9 @@ def _look(fetcher: Fetcher, location: Location, names: Sequence[str]) -> str | N
 def _nothing_there(location: Location) -> Exception:
     if location.local and not os.path.isdir(location.base):
         return UserError(f"there is no folder {location.base}")
-    others = "" if location.format == "precomputed" else ", zarr.json, .zattrs or attributes.json"
+    # Not as a part of one URL: the first is what most who come here have left out.
+    others = ", zarr.json, .zattrs or attributes.json" if location.format == "auto" else ""
     return SourceError(
         f"no volume here: there is no {location.shown('info')}{others}; give the folder that holds "
-        f"{'one of them' if others else '`info`'}"
+        f"`info`{' or one of these' if others else ''}"
     )

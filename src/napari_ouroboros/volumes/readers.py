@@ -1,20 +1,19 @@
-"""Which reader opens a volume, and why: decided here and nowhere else."""
+"""Which reader opens a volume, and why: decided here and nowhere else.
+
+All requests are our own, so that a silence has its limit and an error a name, whatever decodes
+what comes (see `tensorstore_codecs.py` for why tensorstore's are not used).
+"""
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import SourceError, UserError
-from napari_ouroboros.volumes.decode import decode_chunk
+from napari_ouroboros.errors import UserError
 from napari_ouroboros.volumes.fetch import Fetcher
 from napari_ouroboros.volumes.level import Index, VolumeInfo
 from napari_ouroboros.volumes.location import Location
-from napari_ouroboros.volumes.precomputed import chunk_name
-from napari_ouroboros.volumes.sharded import ShardedLevel
-from napari_ouroboros.volumes.whole import CorruptChunk
 
 READERS = ("cloud-volume", "tensorstore")
 
@@ -43,101 +42,47 @@ def choose_reader(
     Raises
     ------
     UserError
-        The reader `wanted` cannot read this volume, or would not be right.
+        The reader `wanted` cannot read this volume.
     """
+    from napari_ouroboros.volumes.tensorstore_codecs import ENCODINGS
+
     if wanted is not None and wanted not in READERS:
         raise UserError(f"there is no reader {wanted!r}; there are {' and '.join(READERS)}")
     encodings = sorted({level.encoding for level in info.levels})
-    listed = ", ".join(encodings)
     shown = location.shown("")
     if info.levels[0].array is not None:
         if wanted == "cloud-volume":
-            raise UserError(f"cloud-volume does not read {shown}: it is zarr or N5")
-        return "tensorstore", f"it decodes what zarr and N5 hold (here {listed})"
-    refusal = _not_for_tensorstore(location, info)
-    if wanted == "tensorstore":
-        if refusal is not None:
-            raise UserError(f"tensorstore cannot read {shown}: {refusal}; leave the reader out")
-        return "tensorstore", "as asked"
+            raise UserError(f"cloud-volume does not read zarr or N5, as {shown} is")
+        return "tensorstore", f"it decodes zarr and N5, here {', '.join(encodings)}"
+    others = [encoding for encoding in encodings if encoding not in ENCODINGS]
+    if wanted == "tensorstore" and others:
+        raise UserError(f"tensorstore cannot decode {', '.join(others)}, which {shown} holds")
     if wanted is not None:
-        return "cloud-volume", "as asked"
-    if refusal is not None:
-        return "cloud-volume", refusal
-    if any(level.sharded for level in info.levels):
-        return "cloud-volume", f"shards of {listed}: tensorstore is no faster where we keep indices"
-    return "cloud-volume", f"{listed} over HTTP: tensorstore is no faster than our own requests"
-
-
-def _not_for_tensorstore(location: Location, info: VolumeInfo) -> str | None:
-    """Return why tensorstore must not read a precomputed volume; ``None`` if it may."""
-    from napari_ouroboros.volumes.tensorstore_reader import ENCODINGS
-
-    others = sorted({level.encoding for level in info.levels} - set(ENCODINGS))
+        return wanted, "as asked"
     if others:
-        return f"tensorstore cannot decode {', '.join(others)}"
-    if location.local and not all(level.sharded for level in info.levels):
-        return "chunks in a folder may be *.gz, which tensorstore reads as zeros"
-    if location.store in ("gs", "s3") or location.middleauth:
-        return "logins are found where cloud-volume keeps them"
-    return None
+        return "cloud-volume", f"tensorstore cannot decode {', '.join(others)}"
+    if "compressed_segmentation" in encodings:
+        return "tensorstore", "it decodes compressed_segmentation in several threads at once"
+    if encodings == ["raw"]:
+        return "cloud-volume", "raw chunks need no decoding, which tensorstore would not leave out"
+    return "cloud-volume", f"it decodes {', '.join(encodings)} as fast as tensorstore"
 
 
-def make_reader(
-    name: str, location: Location, info: VolumeInfo, fetcher: Fetcher, timeout: float
-) -> Reader:
+def make_reader(name: str, location: Location, info: VolumeInfo, fetcher: Fetcher) -> Reader:
     """Return the reader that `choose_reader` named."""
     if info.levels[0].array is not None:
         from napari_ouroboros.volumes.array_reader import ArrayReader
 
         return ArrayReader(location, info, fetcher)
+    from napari_ouroboros.volumes.precomputed_reader import Decoder, PrecomputedReader
+
+    decode: Decoder
     if name == "tensorstore":
-        from napari_ouroboros.volumes.tensorstore_reader import TensorStoreReader
+        from napari_ouroboros.volumes.tensorstore_codecs import PrecomputedDecoder
 
-        return TensorStoreReader(location, info, fetcher, timeout)
-    return CloudVolumeReader(location, info, fetcher)
+        decode = PrecomputedDecoder(info)
+    else:
+        from napari_ouroboros.volumes.decode import LevelDecoder
 
-
-class CloudVolumeReader:
-    """Fetches exactly one chunk and decodes it with cloud-volume's codecs and shard layout.
-
-    Not ``CloudVolume.download``: it has no time limits, takes a refused object for a missing one
-    and an empty file for zeros, and reads local files one after the other.
-    """
-
-    def __init__(self, location: Location, info: VolumeInfo, fetcher: Fetcher) -> None:
-        self._location = location
-        self._info = info
-        self._fetcher = fetcher
-        self._lock = threading.Lock()
-        self._sharded: dict[int, ShardedLevel] = {}
-
-    def read_chunk(self, mip: int, index: Index) -> NDArray[Any] | None:
-        """See `Reader.read_chunk`."""
-        level = self._info.levels[mip]
-        name = chunk_name(level, index)
-        if level.sharded:
-            data = self._sharded_level(mip).get(index)
-        else:
-            data = self._fetcher.get(name)
-        if data is None:
-            return None
-        box = level.chunk_box(index)
-        z, y, x = (high - low for low, high in box)
-        try:
-            return decode_chunk(
-                data, level.encoding, (self._info.channels, z, y, x), self._info.dtype, level.block
-            )
-        except CorruptChunk as error:
-            raise SourceError(f"chunk {self._location.shown(name)} is corrupt: {error}") from error
-
-    def close(self) -> None:
-        """See `Reader.close`."""
-        self._fetcher.close()
-
-    def _sharded_level(self, mip: int) -> ShardedLevel:
-        with self._lock:
-            if mip not in self._sharded:
-                self._sharded[mip] = ShardedLevel(
-                    self._info.levels[mip], self._fetcher, self._location
-                )
-            return self._sharded[mip]
+        decode = LevelDecoder(info)
+    return PrecomputedReader(location, info, fetcher, decode)

@@ -27,6 +27,7 @@ Missing = Literal["fill", "error"]
 
 __all__ = ["Level", "Volume"]
 
+
 class Volume:
     """A chunked volume that `open_volume` opened. Everything zyx; safe to share between threads.
 
@@ -161,7 +162,6 @@ class Volume:
                     self._location,
                     self._info,
                     make_fetcher(self._location, self.timeout),
-                    self.timeout,
                 )
             reader = self._open_reader
         return reader.read_chunk(mip, index)
