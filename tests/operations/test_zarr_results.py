@@ -299,3 +299,16 @@ def test_a_source_in_zarr(scene: Scene, tmp_path: Path) -> None:
     np.testing.assert_array_equal(by_tensorstore(tmp_path / "home"), level(tmp_path / "home.zarr"))
     info = json.loads((tmp_path / "home" / "info").read_text())
     assert info["scales"][0]["voxel_offset"] == [-7, 100, 30]
+
+
+def test_a_source_whose_voxel_size_was_given(scene: Scene, tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "cells.zarr", data=scene.cells, chunks=(32, 32, 32))
+    volume = no.open_volume(tmp_path / "cells.zarr", resolution=RESOLUTION)
+    low = np.array([300, 800, -56])  # a plain array begins at 0
+    map_ = no.Straightening(no.Trace(scene.points_nm - low), 15, 15)
+    no.straighten_to(tmp_path / "a.zarr", volume, map_, kind="segmentation")
+    recipe = no.Straightening.load(tmp_path / "a.recipe.json")
+    source = open_source(recipe.source, tmp_path / "a.recipe.json")
+    assert source.levels[0].resolution == RESOLUTION
+    no.backproject(tmp_path / "a.zarr", recipe, tmp_path / "home.zarr")
+    assert place(tmp_path / "home.zarr") == ([10, 8, 8], [5, 4, 4])

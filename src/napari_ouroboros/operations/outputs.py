@@ -169,4 +169,5 @@ def open_source(
         moved = Path(os.path.normpath(recipe.absolute().parent / relative))
         if moved.is_dir():
             url = replace(place, base=str(moved)).url
-    return open_volume(url, timeout=timeout, open_timeout=open_timeout)
+    given = (source or {}).get("given_resolution")
+    return open_volume(url, timeout=timeout, open_timeout=open_timeout, resolution=given)
