@@ -410,8 +410,8 @@ def test_addresses_of_objects(
 
 def test_a_cave_login(server: BucketServer, secrets: Path) -> None:
     place = f"middleauth+{server.url}/download/storage/v1/b/b/o"
-    with pytest.raises(UserError, match="wants the token of a CAVE login"):
-        fetcher(place)
+    with pytest.raises(SourceError, match="wants the token of a CAVE login"):
+        fetcher(place).get("info")
     (secrets / "cave-secret.json").write_text('{"token": "0ther"}')
     server.objects["b", "info"] = (b"{}", "")
     with pytest.raises(SourceError, match="does not accept the token") as caught:

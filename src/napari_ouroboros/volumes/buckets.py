@@ -11,7 +11,6 @@ from email.message import Message
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-from napari_ouroboros.errors import UserError
 from napari_ouroboros.volumes.connections import basic_login
 from napari_ouroboros.volumes.credentials import cave_token, http_login
 from napari_ouroboros.volumes.location import Location
@@ -84,13 +83,9 @@ class WebAccess:
         self._location = location
         host = urlsplit(location.base).hostname or ""
         self._headers: dict[str, str] = {}
-        if location.middleauth:
-            token = cave_token(host)
-            if token is None:
-                raise UserError(
-                    f"{location.shown('')} wants the token of a CAVE login; put "
-                    '{"token": "..."} into ~/.cloudvolume/secrets/cave-secret.json'
-                )
+        self._cave = location.middleauth or location.format == "graphene"
+        token = cave_token(host) if self._cave else None
+        if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
         elif (login := location.user or http_login(host)) is not None:
             self._headers["Authorization"] = basic_login(":".join(login))
@@ -111,7 +106,12 @@ class WebAccess:
 
     def advice(self, status: int) -> str:
         """See `Access.advice`."""
-        if self._location.middleauth:
+        if self._cave and "Authorization" not in self._headers:
+            return (
+                '; it wants the token of a CAVE login: put {"token": "..."} into '
+                "~/.cloudvolume/secrets/cave-secret.json"
+            )
+        if self._cave:
             return "; it does not accept the token in ~/.cloudvolume/secrets/cave-secret.json"
         if status == 401:
             return "; it wants a name and a password"

@@ -45,15 +45,16 @@ class Connections:
         # Who forgets `close` must not leave open sockets behind.
         weakref.finalize(self, _close_all, self._idle)
 
-    def get(
+    def ask(
         self,
         url: str,
         headers: Mapping[str, str],
         timeout: float,
         beat: Callable[[], None],
         end: int | None = None,
+        post: bytes | None = None,
     ) -> Answer:
-        """Send a GET and read the answer.
+        """Send a GET, or a POST of `post`, and read the answer.
 
         Parameters
         ----------
@@ -80,7 +81,7 @@ class Connections:
         while True:
             connection = connection or self._open(parts, timeout)
             try:
-                response = self._ask(connection, parts, headers, timeout)
+                response = self._send(connection, parts, headers, timeout, post)
                 beat()
                 body = _body(response, end if response.status == 200 else None, beat)
             except (ConnectionError, http.client.BadStatusLine):
@@ -136,12 +137,13 @@ class Connections:
             secure.set_tunnel(*target, headers=_proxy_login(proxy))
         return secure
 
-    def _ask(
+    def _send(
         self,
         connection: http.client.HTTPConnection,
         parts: SplitResult,
         headers: Mapping[str, str],
         timeout: float,
+        post: bytes | None,
     ) -> http.client.HTTPResponse:
         target = parts.path or "/"
         if parts.query:
@@ -154,7 +156,7 @@ class Connections:
         connection.timeout = timeout
         if connection.sock is not None:
             connection.sock.settimeout(timeout)
-        connection.request("GET", target, headers=headers)
+        connection.request("GET" if post is None else "POST", target, post, headers)
         return connection.getresponse()
 
 

@@ -7,7 +7,7 @@ import random
 import socket
 import ssl
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
@@ -34,6 +34,13 @@ class _Retryable(Exception):
     """A failure that may pass; its text is the reason."""
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    name: str
+    range: Range | None = None
+    post: bytes | None = None
+
+
 class HttpFetcher:
     """See `napari_ouroboros.volumes.fetch.Fetcher`.
 
@@ -51,35 +58,43 @@ class HttpFetcher:
 
     def get(self, name: str, byte_range: Range | None = None) -> bytes | None:
         """See `napari_ouroboros.volumes.fetch.Fetcher.get`."""
-        data = self._get(name, byte_range, "")
+        data = self._get(_Wanted(name, byte_range))
         if data is None and byte_range is None:
             # A folder written by cloud-volume and served as it is.
-            data = self._get(name + ".gz", None, "gzip")
+            data = self._get(_Wanted(name + ".gz"), "gzip")
         return data
+
+    def post(self, name: str, body: bytes) -> bytes | None:
+        """Send `body` to `name`, a question that changes nothing there; return the answer.
+
+        Raises
+        ------
+        SourceError
+            As `get`.
+        """
+        return self._get(_Wanted(name, post=body))
 
     def close(self) -> None:
         """Close the kept connections."""
         self._connections.close()
 
-    def _get(self, name: str, byte_range: Range | None, stored_as: str) -> bytes | None:
-        shown = self._location.shown(name)
+    def _get(self, wanted: _Wanted, stored_as: str = "") -> bytes | None:
+        shown = self._location.shown(wanted.name)
         # The sockets have their own limit; this one also covers looking up the host's name.
         beat = Heartbeat()
-        found = call(lambda: self._attempts(name, byte_range, beat), self._timeout, shown, beat)
+        found = call(lambda: self._attempts(wanted, beat), self._timeout, shown, beat)
         if found is None:
             return None
         data, encoding = found
         return decompress(data, encoding or stored_as, shown)
 
-    def _attempts(
-        self, name: str, byte_range: Range | None, beat: Heartbeat
-    ) -> tuple[bytes | bytearray, str] | None:
-        shown = self._location.shown(name)
+    def _attempts(self, wanted: _Wanted, beat: Heartbeat) -> tuple[bytes | bytearray, str] | None:
+        shown = self._location.shown(wanted.name)
         # All pauses together stay within the limit, so that the true reason is reported.
         pause = min(_FIRST_PAUSE, self._timeout / 20)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._once(name, byte_range, beat)
+                return self._once(wanted, beat)
             except TimeoutError:
                 break  # the whole limit went by without a byte
             except _Retryable as error:
@@ -90,27 +105,25 @@ class HttpFetcher:
             pause *= 3
         raise SourceError(f"{shown} did not answer within {self._timeout:g} s")
 
-    def _once(
-        self, name: str, byte_range: Range | None, beat: Heartbeat
-    ) -> tuple[bytes | bytearray, str] | None:
+    def _once(self, wanted: _Wanted, beat: Heartbeat) -> tuple[bytes | bytearray, str] | None:
         """Ask once, by every way there is; ``None`` for 404, `_Retryable` for what may pass."""
         access = self._access
         refused = ""
         answer = None
         try:
-            answer = self._ask(access, name, byte_range, beat)
+            answer = self._ask(access, wanted, beat)
         except CannotLogIn as error:
             refused = f"; {error}"
         if answer is None or answer.status in _REFUSALS:
             if access.optional and not self._proven:
                 anonymous = make_access(self._location, anonymous=True)
-                second = self._ask(anonymous, name, byte_range, beat)
+                second = self._ask(anonymous, wanted, beat)
                 if second.status in _ANSWERED:
                     self._access = access = anonymous
                     answer = second
             if answer is None:
-                raise SourceError(f"{self._location.shown(name)}{refused}")
-        return self._judged(answer, access, name)
+                raise SourceError(f"{self._location.shown(wanted.name)}{refused}")
+        return self._judged(answer, access, wanted.name)
 
     def _judged(
         self, answer: Answer, access: Access, name: str
@@ -131,21 +144,21 @@ class HttpFetcher:
             reason += access.advice(status)
         raise SourceError(f"{self._location.shown(name)}: {reason}")
 
-    def _ask(self, access: Access, name: str, byte_range: Range | None, beat: Heartbeat) -> Answer:
+    def _ask(self, access: Access, wanted: _Wanted, beat: Heartbeat) -> Answer:
         """Make one request and those it is redirected to."""
         headers = dict(_HEADERS)
-        if byte_range is not None:
-            first_byte, end = byte_range
+        if wanted.range is not None:
+            first_byte, end = wanted.range
             last = "" if first_byte < 0 else f"-{end - 1}"
             headers["Range"] = f"bytes={first_byte}{last}"
             headers["Accept-Encoding"] = "identity"  # a range of what is stored, not of a gzip
-        url = first = access.url(name)
+        url = first = access.url(wanted.name)
         for _ in range(_REDIRECTS + 1):
             # A login is for who was asked, not for whom they point to.
             login = access.login(url) if _same_server(url, first) else {}
-            answer = self._request(url, {**headers, **login}, byte_range, beat)
+            answer = self._request(url, {**headers, **login}, wanted, beat)
             if access.moved(answer.status, answer.headers):
-                url = first = access.url(name)
+                url = first = access.url(wanted.name)
                 continue
             target = answer.headers.get("Location")
             if answer.status not in (301, 302, 303, 307, 308) or not target:
@@ -153,21 +166,24 @@ class HttpFetcher:
             url = urljoin(url, target)
             if urlsplit(url).scheme not in ("http", "https"):
                 break
-        raise SourceError(f"{self._location.shown(name)}: the server only sends us elsewhere")
+        raise SourceError(
+            f"{self._location.shown(wanted.name)}: the server only sends us elsewhere"
+        )
 
     def _request(
-        self, url: str, headers: dict[str, str], byte_range: Range | None, beat: Heartbeat
+        self, url: str, headers: dict[str, str], wanted: _Wanted, beat: Heartbeat
     ) -> Answer:
         left = max(beat.last + self._timeout - time.monotonic(), 0.001)
-        end = None if byte_range is None else byte_range[1] or None
+        start, end = wanted.range or (0, None)
+        end = end or None
         try:
-            answer = self._connections.get(url, headers, left, beat.beat, end)
+            answer = self._connections.ask(url, headers, left, beat.beat, end, wanted.post)
         except TimeoutError:
             raise
         except (OSError, http.client.HTTPException) as error:
             raise self._failure(error, url) from error
-        if byte_range is not None and answer.status == 200:  # from a server without ranges
-            return replace(answer, body=answer.body[byte_range[0] : end])
+        if wanted.range is not None and answer.status == 200:  # from a server without ranges
+            return replace(answer, body=answer.body[start:end])
         return answer
 
     def _failure(self, error: Exception, url: str) -> Exception:

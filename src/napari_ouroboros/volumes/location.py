@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -71,6 +73,9 @@ class Location:
         Name and password written in the URL; never shown.
     middleauth : bool
         Written ``middleauth+https://``: the server wants the token of a CAVE login.
+    timestamp : int or None
+        Of a graphene segmentation: the moment whose segments are meant, in Unix seconds. Written
+        ``?timestamp=``, as such or as a date (ISO 8601).
     """
 
     base: str
@@ -79,6 +84,7 @@ class Location:
     query: str = field(default="", repr=False)
     user: tuple[str, str] | None = field(default=None, repr=False)
     middleauth: bool = False
+    timestamp: int | None = None
 
     @property
     def local(self) -> bool:
@@ -89,6 +95,8 @@ class Location:
     def url(self) -> str:
         """Canonical spelling, such as ``precomputed://gs://bucket/path``, fit to be shown."""
         shown = self.shown("")
+        if self.timestamp is not None:
+            shown += f"?timestamp={self.timestamp}"
         return shown if self.format == "auto" else f"{self.format}://{shown}"
 
     def shown(self, name: str) -> str:
@@ -149,7 +157,11 @@ def parse_location(url: str | os.PathLike[str]) -> Location:
     if not text:
         raise UserError(f"this address names no place: {redact(url)}; give a folder or a URL")
     place = _place(text, url).child(inside)
-    return place.with_format(named[0]) if named else place
+    if not named:
+        return place
+    if named[0] == "graphene":
+        place = _with_timestamp(place)
+    return place.with_format(named[0])
 
 
 def _place(text: str, url: str) -> Location:
@@ -254,3 +266,27 @@ def _query(query: str) -> str:
     if any(name in _OPTIONS for name, _ in pairs):
         return urlencode([(name, value) for name, value in pairs if name not in _OPTIONS])
     return query
+
+
+def _with_timestamp(place: Location) -> Location:
+    """Take the timestamp out of the query, where it is not shown."""
+    pairs = parse_qsl(place.query, keep_blank_values=True)
+    given = [value for name, value in pairs if name == "timestamp"]
+    if not given:
+        return place
+    rest = urlencode([(name, value) for name, value in pairs if name != "timestamp"])
+    try:
+        seconds = float(given[-1])
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(given[-1])
+        except ValueError:
+            raise UserError(
+                f"the timestamp {given[-1]!r} is neither Unix seconds nor a date such as "
+                "2024-06-05T12:00:00Z"
+            ) from None
+        # A date without a zone means the same moment on every machine.
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not 0 < seconds < 1e11:
+        raise UserError(f"the timestamp {given[-1]} is no moment in Unix seconds")
+    return replace(place, query=rest, timestamp=math.ceil(seconds))
