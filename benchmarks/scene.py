@@ -63,7 +63,7 @@ class Scene:
     def write(self, folder: Path, chunks: Iterable[Index]) -> Path:
         """Write chunks (z, y, x) of mip 0 as cloud-volume writes them on a local disk."""
         place = folder / self.name
-        (place / "8_8_8").mkdir(parents=True)
+        (place / "8_8_8").mkdir(parents=True, exist_ok=True)
         (place / "info").write_text(json.dumps(self.info))
         for index in chunks:
             (place / "8_8_8" / f"{chunk_name(index)}.gz").write_bytes(packed(index))

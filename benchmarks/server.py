@@ -75,9 +75,7 @@ class _Connection(asyncio.Protocol):
                 continue
             path = urlsplit(target).path
             self._site.requests[path] += 1
-            self._loop.call_later(
-                self._site.latency, self._answer, method, self._site.body(path)
-            )
+            self._loop.call_later(self._site.latency, self._answer, method, self._site.body(path))
 
     def _answer(self, method: str, found: tuple[bytes, bool] | None) -> None:
         if self._transport.is_closing():

@@ -1,0 +1,71 @@
+"""The same tube, turned so that the box around it grows twelvefold: the cost must not."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks import ours, peer
+from benchmarks.clock import Runs, Spread, in_turns
+from benchmarks.parts import Bench
+from benchmarks.report import Curve, Floor, Plot, Section, Table
+from benchmarks.scene import Scene, Tube
+from napari_ouroboros import open_volume
+
+#: From nearly along z to nearly along the diagonal; chosen for boxes of 80 to 900 megavoxels.
+TILTS = (0.12, 0.35, 0.6, 1.0)
+FLAT = 1.2
+
+_PROSE = """The same tube of 1500 slices of 100 x 100, a slim helix, lies more and more along the
+diagonal of the volume, so that the box around it grows from 80 to 900 megavoxels. Over HTTP without
+latency, as processor time of ours and of the port (order 1), which downloads a box per 128
+slices."""
+
+
+def run(bench: Bench) -> Section:
+    scene = Scene(2048)
+    url = bench.server.url(scene)
+    bench.server.reset(0)
+    slices = 500 if bench.quick else 1500
+    tubes = [Tube(scene, slices, radius=12, rise=800, tilt=tilt) for tilt in TILTS]
+    level = open_volume(url).levels[0]
+    rectangles = [peer.Rectangles.of(ours.straightening(tube), level) for tube in tubes]
+    out = bench.folder / "slices.tif"
+    taken = in_turns(
+        {
+            f"{who} {i}": run_one
+            for i, (tube, rects) in enumerate(zip(tubes, rectangles, strict=True))
+            for who, run_one in (
+                ("ours", partial(ours.slice_volume, url, tube, out)),
+                ("port", partial(peer.slice_volume, url, rects, 1)),
+            )
+        },
+        bench.repeats if bench.quick else 3,
+    )
+    boxes = [rects.box(slice(None)) for rects in rectangles]
+    sizes = [box.shape[0] * box.shape[1] * box.shape[2] / 1e6 for box in boxes]
+    costs = {who: [taken[f"{who} {i}"] for i in range(len(tubes))] for who in ("ours", "port")}
+    rows = [
+        (f"{size:.0f}", mine.cpu.text(2, "s"), port.cpu.text(2, "s"))
+        for size, mine, port in zip(sizes, costs["ours"], costs["port"], strict=True)
+    ]
+    plot = Plot(
+        "box", "Cost against the box around the tube", "box (megavoxels)", "CPU seconds",
+        [
+            Curve(label, [(round(s), r.cpu) for s, r in zip(sizes, costs[who], strict=True)])
+            for who, label in (("port", "port of the peer, order 1"), ("ours", "napari-ouroboros"))
+        ],
+    )  # fmt: skip
+    return Section(
+        "The box around the tube",
+        _PROSE,
+        [Table(("box, megavoxels", "ours, CPU", "port, CPU"), rows)],
+        [Floor("dearest box against cheapest", _unevenness(costs["ours"]), FLAT, "x", True, 2)],
+        [plot],
+    )
+
+
+def _unevenness(costs: list[Runs]) -> Spread:
+    """The dearest box over the cheapest, turn by turn, by their processor time."""
+    turns = zip(*(runs.samples for runs in costs), strict=True)
+    seconds = [[sample.cpu for sample in turn] for turn in turns]
+    return Spread.of([max(turn) / min(turn) for turn in seconds])
