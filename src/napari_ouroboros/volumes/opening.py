@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.volumes.chunk_cache import ChunkCache
 from napari_ouroboros.volumes.deadline import call
 from napari_ouroboros.volumes.fetch import Fetcher, fetch_json, make_fetcher
 from napari_ouroboros.volumes.inflight import as_completed
@@ -34,6 +35,7 @@ def open_volume(
     open_timeout: float = 20.0,
     reader: str | None = None,
     resolution: Sequence[float] | None = None,
+    cache: ChunkCache | float | None = None,
 ) -> Volume:
     """Open a volume: Neuroglancer precomputed, zarr 2 or 3, OME-Zarr or N5.
 
@@ -52,6 +54,9 @@ def open_volume(
         Which library reads the chunks. Left out, the faster of those that are right.
     resolution : (3,) zyx nm, optional
         Size of a voxel of the finest level, for zarr and N5 that do not say it, or say it wrongly.
+    cache : ChunkCache or float, optional
+        Keeps chunks on disk for the next time; a number is a limit in bytes for the usual folder.
+        Not used for what is in a folder anyway.
 
     Raises
     ------
@@ -72,6 +77,7 @@ def open_volume(
             location = place
             if place.format == "auto":
                 location = place.with_format(_find_format(fetcher, place))
+            fetcher.pages = location.format == "precomputed"
             return location, read_metadata(fetcher, location, resolution)
         finally:
             fetcher.close()
@@ -79,13 +85,21 @@ def open_volume(
     # Not renewed by single bytes, unlike the chunks' limit: metadata are small.
     first = "info" if place.format in ("auto", "precomputed") else ""
     location, info = call(read, open_timeout, place.shown(first))
-    return Volume(location, info, timeout, reader, resolution)
+    return Volume(location, info, timeout, reader, resolution, cache)
 
 
 class _Once:
-    """A fetcher that asks for each object once."""
+    """A fetcher that asks for each object once.
+
+    Attributes
+    ----------
+    pages : bool
+        Whether to return web pages, which some servers have for whatever they do not have: zarr
+        has files that may be missing.
+    """
 
     def __init__(self, fetcher: Fetcher) -> None:
+        self.pages = True
         self._fetcher = fetcher
         self._found: dict[str, bytes | None] = {}
 
@@ -95,7 +109,8 @@ class _Once:
             return self._fetcher.get(name, byte_range)
         if name not in self._found:
             self._found[name] = self._fetcher.get(name)
-        return self._found[name]
+        data = self._found[name]
+        return None if data is not None and data.lstrip()[:1] == b"<" and not self.pages else data
 
     def close(self) -> None:
         """See `Fetcher.close`."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.volumes.chunk_cache import CachedReader, ChunkCache, as_cache
 from napari_ouroboros.volumes.fetch import make_fetcher
 from napari_ouroboros.volumes.inflight import CancelSignal, as_completed
 from napari_ouroboros.volumes.level import Box, Index, Kind, Level, VolumeInfo, checked_box
@@ -56,6 +57,7 @@ class Volume:
         timeout: float,
         reader: str | None = None,
         resolution: Sequence[float] | None = None,
+        cache: ChunkCache | float | None = None,
     ) -> None:
         self._location = location
         self._info = info
@@ -67,6 +69,8 @@ class Volume:
         self.timeout = float(timeout)
         self.reader, self.reader_reason = choose_reader(location, info, reader)
         self._given_resolution = resolution
+        # What is in a folder already gains nothing from a second one.
+        self._cache = None if location.local else as_cache(cache)
         self._lock = threading.Lock()
         self._open_reader: Reader | None = None
 
@@ -157,14 +161,16 @@ class Volume:
         self.chunk_box(mip, index)
         with self._lock:
             if self._open_reader is None:
-                self._open_reader = make_reader(
-                    self.reader,
-                    self._location,
-                    self._info,
-                    make_fetcher(self._location, self.timeout),
-                )
+                self._open_reader = self._make_reader()
             reader = self._open_reader
         return reader.read_chunk(mip, index)
+
+    def _make_reader(self) -> Reader:
+        fetcher = make_fetcher(self._location, self.timeout)
+        reader = make_reader(self.reader, self._location, self._info, fetcher)
+        if self._cache is not None:
+            reader = CachedReader(reader, self._location, self._info, self._cache)
+        return reader
 
     def fetch_chunks(
         self,
