@@ -76,6 +76,10 @@ def backproject(options: argparse.Namespace) -> None:
         labels_offset=options.labels_offset,
         dtype=options.dtype,
         conflicts=options.conflicts,
+        pyramid=options.pyramid,
+        sharded=options.sharded,
+        memory=options.memory * 2**20,
+        timeout=options.timeout,
         threads=options.threads,
         overwrite=options.overwrite,
         command=options.command_line,
@@ -98,7 +102,11 @@ def backproject(options: argparse.Namespace) -> None:
         )
     if report.voxels_between_traces:
         lines.append(f"{report.voxels_between_traces:,} voxels had labels of several traces")
-    lines.append(f"open in Neuroglancer as precomputed://file://{report.path}")
+    if report.coarser_mips:
+        mips = ", ".join(map(str, report.coarser_mips))
+        lines.append(f"coarser levels by majority: mip {mips}")
+    form = "zarr" if report.path.suffix == ".zarr" else "precomputed"
+    lines.append(f"open in Neuroglancer as {form}://file://{report.path}")
     print_report(report, options, "\n".join(lines))
 
 

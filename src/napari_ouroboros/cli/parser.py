@@ -29,23 +29,33 @@ def make_parser() -> argparse.ArgumentParser:
     )
     straighten.add_argument("source", metavar="STATE", help="JSON file or link")
     straighten.add_argument(
-        "-o", "--output", metavar="OUT", required=True, help=".tif, or a precomputed folder"
+        "-o", "--output", metavar="OUT", required=True, help=".tif, .zarr, or a precomputed folder"
     )
     _map_options(straighten)
-    straighten.add_argument("--interpolation", choices=["nearest", "linear"])
+    straighten.add_argument("--interpolation", choices=["nearest", "linear", "cubic"])
     straighten.add_argument("--fill", type=float, help="value outside the volume")
     straighten.add_argument("--slices", type=_range, metavar="A:B", help="only these slices")
     _everywhere(straighten)
 
     back = commands.add_parser("backproject", help="bring labels home into the volume")
-    back.add_argument("labels", metavar="LABELS", nargs="+", help=".tif, .npy or precomputed")
+    back.add_argument(
+        "labels", metavar="LABELS", nargs="+", help=".tif, .npy, .zarr, N5 or precomputed"
+    )
     back.add_argument("--recipe", action="append", required=True, help="written by straighten")
-    back.add_argument("-o", "--output", metavar="DEST", required=True, help="precomputed folder")
+    back.add_argument(
+        "-o", "--output", metavar="DEST", required=True, help="precomputed folder, or .zarr"
+    )
     back.add_argument("--mip", type=int, help="level to label; default the recipe's")
     back.add_argument("--keep", type=int, nargs="+", metavar="ID", help="only these labels")
     back.add_argument("--labels-scale", type=_triple, metavar="Z,Y,X")
     back.add_argument("--labels-offset", type=_triple, metavar="Z,Y,X")
     back.add_argument("--dtype", choices=["uint8", "uint16", "uint32", "uint64"])
+    back.add_argument(
+        "--pyramid", action="store_true", help="the source's coarser levels, too, by majority"
+    )
+    back.add_argument(
+        "--sharded", action="store_true", help="few large files instead of many small ones"
+    )
     back.add_argument(
         "--conflicts", metavar="PATH", help="mask of voxels that several slices claim"
     )
@@ -70,6 +80,12 @@ def _map_options(parser: argparse.ArgumentParser) -> None:
         "--image-layer",
         metavar="NAME",
         help="layer to straighten; not needed if it is the only one",
+    )
+    add(
+        "--resolution",
+        type=_triple,
+        metavar="Z,Y,X",
+        help="nm of a voxel, for a zarr or N5 volume that does not say it",
     )
     add("--annotation-layer", metavar="NAME", help="layer with the trace")
     add("--annotation-id", metavar="ID", help="which polyline; 'points' for the single points")
@@ -101,6 +117,12 @@ def _everywhere(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--memory", type=_positive, default=1024, metavar="MB", help="for decoded chunks (1024)")
     add("--threads", type=_positive, metavar="N", help="default one per processor")
+    add(
+        "--cache",
+        type=_positive,
+        metavar="MB",
+        help="keep chunks from servers on disk, up to this size, for the next run",
+    )
     add("--missing", choices=["fill", "error"], help="chunks that the store does not have")
     add(
         "--timeout",

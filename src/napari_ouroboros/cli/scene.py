@@ -19,7 +19,7 @@ OPEN_TIMEOUT = 20.0
 
 _SETTLED_BY_A_RECIPE = {
     *("image_layer", "annotation_layer", "annotation_id", "width", "height", "pitch", "spacing"),
-    *("closed", "tolerance", "adaptive", "up", "twist"),
+    *("closed", "tolerance", "adaptive", "up", "twist", "resolution"),
 }
 
 
@@ -32,7 +32,7 @@ def from_state(options: argparse.Namespace) -> tuple[Volume, Straightening, int,
 
     state = read_state(options.source)
     source = state.volume_source(options.image_layer)
-    volume = open_volume(source.url, **limits(options))
+    volume = open_volume(source.url, resolution=options.resolution, **limits(options))
     trace = state.trace(
         options.annotation_layer,
         options.annotation_id,
