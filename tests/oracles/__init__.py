@@ -27,7 +27,7 @@ from oracles.measures import (
     projected,
     turn_between,
 )
-from oracles.resample import linear_scene, resample
+from oracles.resample import catmull_rom, linear_scene, resample
 
 __all__ = [
     "Circle",
@@ -36,6 +36,7 @@ __all__ = [
     "Located",
     "arc_lengths",
     "cassini_oval",
+    "catmull_rom",
     "closing_angle",
     "coil_self_distance",
     "cross_zyx",

@@ -42,6 +42,44 @@ def resample(
     return sampled.astype(out)
 
 
+def catmull_rom(
+    volume: NDArray[np.generic], index: ArrayLike, fill: float = 0.0
+) -> NDArray[np.float64]:
+    """Cubic samples of `volume` (z, y, x) at array indices (..., 3), neither rounded nor clamped.
+
+    Written from the definition: at fraction t between q1 and q2 the cubic through both whose
+    slopes there are (q2 - q0) / 2 and (q3 - q1) / 2, in Hermite form; along x, then y, then z.
+    """
+
+    def hermite(q: list[NDArray[np.float64]], t: NDArray[np.float64]) -> NDArray[np.float64]:
+        start, stop = (q[2] - q[0]) / 2, (q[3] - q[1]) / 2
+        return (
+            (2 * t**3 - 3 * t**2 + 1) * q[1]
+            + (t**3 - 2 * t**2 + t) * start
+            + (-2 * t**3 + 3 * t**2) * q[2]
+            + (t**3 - t**2) * stop
+        )
+
+    index = np.asarray(index, float)
+    last = np.asarray(volume.shape) - 1
+    floor = np.floor(index).astype(int)
+    t = np.moveaxis(index - floor, -1, 0)
+
+    def voxel(*step: int) -> NDArray[np.float64]:
+        z, y, x = np.moveaxis(np.clip(floor + step - 1, 0, last), -1, 0)
+        return volume[z, y, x].astype(np.float64)
+
+    value = hermite(
+        [
+            hermite([hermite([voxel(i, j, k) for k in range(4)], t[2]) for j in range(4)], t[1])
+            for i in range(4)
+        ],
+        t[0],
+    )
+    inside = np.all((index >= -0.5) & (index < last + 0.5), axis=-1)
+    return np.where(inside, value, fill)
+
+
 def linear_scene(
     shape: tuple[int, int, int],
     resolution: ArrayLike,

@@ -117,10 +117,8 @@ def sample(
         nearest(pages.slots.view(bits), *places, value, out.view(bits))
         return
     whole = dtype.kind in "iu"
-    info = np.iinfo(dtype) if whole else None
-    limits = (float(info.min), float(info.max)) if info else (0.0, 0.0)
     _kernel(interpolation, dtype, wait, cancel)(
-        pages.slots, *places, float(fill), whole, *limits, out
+        pages.slots, *places, float(fill), whole, *(_range(dtype) if whole else (0.0, 0.0)), out
     )
 
 
@@ -130,6 +128,15 @@ def start_compiling(interpolation: Interpolation, dtype: np.dtype[Any]) -> None:
     _compiled("mark", None, wait=False)
     bits = np.dtype(f"u{dtype.itemsize}")
     _compiled(interpolation, bits if interpolation == "nearest" else dtype, wait=False)
+
+
+def _range(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The least and the greatest float64 that a whole dtype holds."""
+    info = np.iinfo(dtype)
+    greatest = float(info.max)
+    if int(greatest) > info.max:  # 2^63 - 1 becomes 2^63
+        greatest = float(np.nextafter(greatest, 0.0))
+    return float(info.min), greatest
 
 
 def _kernel(
