@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.volumes.location import parse_location
 
-FORMATS = ["precomputed", "zarr", "zarr2", "zarr3", "n5", "graphene"]
+FORMATS = ["precomputed", "zarr", "zarr2", "zarr3", "n5"]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,31 @@ def test_a_cave_login_is_told_apart() -> None:
     assert location.shown("info") == "middleauth+https://h/p/info"
 
 
+@pytest.mark.parametrize(
+    ("spelling", "timestamp"),
+    [
+        ("table/t", None),
+        ("table/t/", None),
+        ("table/t/info", None),
+        ("1.0/t", None),
+        ("api/v1/t", None),
+        ("api/v1/table/t", None),
+        ("table/t?timestamp=1700000000", 1_700_000_000),
+        ("table/t/?timestamp=1700000000.5", 1_700_000_001),
+        ("table/t?timestamp=2023-11-14T22:13:20Z", 1_700_000_000),
+        ("table/t?timestamp=2023-11-14T23:13:20%2B01:00", 1_700_000_000),
+        ("table/t?timestamp=2023-11-14T22:13:20", 1_700_000_000),
+    ],
+)
+def test_graphene_tables(spelling: str, timestamp: int | None) -> None:
+    location = parse_location(f"graphene://https://h/segmentation/{spelling}")
+    url = "graphene://https://h/segmentation/table/t"
+    assert location.url == (url if timestamp is None else f"{url}?timestamp={timestamp}")
+    assert location.timestamp == timestamp
+    assert parse_location(location.url) == location
+    assert location.shown("info") == "https://h/segmentation/table/t/info"
+
+
 @given(
     st.sampled_from(FORMATS),
     st.sampled_from(["gs://b", "s3://b", "https://h.org", "s3+https://h/b", "file://"]),
@@ -181,6 +206,10 @@ def test_an_address_with_six_groups() -> None:
     ("url", "words"),
     [
         ("", "is empty"),
+        ("graphene://https://h/x", "is no graphene segmentation"),
+        ("graphene://gs://b/segmentation/table/x", "is no graphene segmentation"),
+        ("graphene://https://h/s/table/x?timestamp=soon", "neither Unix seconds nor a date"),
+        ("graphene://https://h/s/table/x?timestamp=1e300", "no moment in Unix seconds"),
         ("precomputed://graphene://https://h/x", "names more than one format"),
         ("precomputed://gs://b/x|zarr:", "names more than one format"),
         ("https://h/f.nii.gz|gzip:|nifti:", "gzip is not supported yet"),

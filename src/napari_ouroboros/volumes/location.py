@@ -48,6 +48,7 @@ _METADATA_FILES: dict[str, Format] = {
 }
 # What Neuroglancer writes into the query of a zarr URL is for itself, not for the server.
 _OPTIONS = {"dimension_separator"}
+_TABLE = re.compile(r"(?P<server>.*?)/(?:table|1\.0|api/v1(?:/table)?)/(?P<name>[\w.-]+)$")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 
@@ -160,7 +161,7 @@ def parse_location(url: str | os.PathLike[str]) -> Location:
     if not named:
         return place
     if named[0] == "graphene":
-        place = _with_timestamp(place)
+        place = _table(place)
     return place.with_format(named[0])
 
 
@@ -266,6 +267,17 @@ def _query(query: str) -> str:
     if any(name in _OPTIONS for name, _ in pairs):
         return urlencode([(name, value) for name, value in pairs if name not in _OPTIONS])
     return query
+
+
+def _table(place: Location) -> Location:
+    """The table of segments that a graphene address names, whatever version of the interface."""
+    match = _TABLE.match(place.base) if place.store == "http" else None
+    if match is None:
+        raise UserError(
+            f"{place.shown('')} is no graphene segmentation; its address ends in "
+            "/segmentation/table/NAME"
+        )
+    return _with_timestamp(replace(place, base=f"{match['server']}/table/{match['name']}"))
 
 
 def _with_timestamp(place: Location) -> Location:
