@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_ouroboros.errors import UserError
 
+if TYPE_CHECKING:
+    from napari_ouroboros.volumes import Volume
 
-def describe(source: str, timeout: float = 60.0, open_timeout: float = 20.0) -> dict[str, Any]:
+
+_FORMATS = {"zarr2": "zarr 2", "zarr3": "zarr 3", "n5": "N5"}
+
+
+def describe(
+    source: str,
+    timeout: float = 60.0,
+    open_timeout: float = 20.0,
+    reader: str | None = None,
+    resolution: Sequence[float] | None = None,
+) -> dict[str, Any]:
     """Return a JSON-able description; no library that reads voxels is imported.
 
     Parameters
     ----------
     source : str
         A volume's URL or folder, a Neuroglancer state (file or link), or a recipe.
-    timeout, open_timeout : float
-        Seconds, as for `open_volume`.
+    timeout, open_timeout, reader, resolution
+        For a volume, as for `open_volume`.
 
     Raises
     ------
@@ -35,7 +48,17 @@ def describe(source: str, timeout: float = 60.0, open_timeout: float = 20.0) -> 
         return _state(source)
     if "#!" in source or source.endswith(".json"):
         return _state(source)
-    return _volume(source, timeout, open_timeout)
+    from napari_ouroboros.volumes import open_volume
+
+    return _volume(
+        open_volume(
+            source,
+            timeout=timeout,
+            open_timeout=open_timeout,
+            reader=reader,
+            resolution=resolution,
+        )
+    )
 
 
 def _recipe(content: dict[str, Any], source: str) -> dict[str, Any]:
@@ -72,15 +95,18 @@ def _state(source: str) -> dict[str, Any]:
     return {"kind": "state", **read_state(source).describe()}
 
 
-def _volume(source: str, timeout: float, open_timeout: float) -> dict[str, Any]:
-    from napari_ouroboros.volumes import open_volume
-
-    volume = open_volume(source, timeout=timeout, open_timeout=open_timeout)
+def _volume(volume: Volume) -> dict[str, Any]:
+    facts = volume.source_info()
+    for level, known in zip(facts["levels"], volume.levels, strict=True):
+        level["sharded"] = known.sharded
+    array = volume.levels[0].array
+    form = facts["url"].partition("://")[0] if array is None else _FORMATS[array.driver]
     return {
-        **volume.source_info(),
+        **facts,
         # After what the volume says of itself, whose kind is image or segmentation.
         "kind": "volume",
         "type": volume.kind,
+        "format": form,
         "reader": volume.reader,
         "reader_reason": volume.reader_reason,
     }
@@ -97,7 +123,8 @@ def _volume_text(facts: dict[str, Any]) -> str:
     channels = facts["channels"]
     lines = [
         facts["url"],
-        f"{facts['type']}, {facts['dtype']}, {channels} channel{'s' * (channels != 1)}",
+        f"{facts['format']} {facts['type']}, {facts['dtype']}, {channels} "
+        f"channel{'s' * (channels != 1)}",
         "mip  size x, y, z           voxel x, y, z nm      offset x, y, z        "
         "chunk x, y, z   encoding",
     ]
@@ -108,8 +135,10 @@ def _volume_text(facts: dict[str, Any]) -> str:
         ]
         lines.append(
             f"{mip:<4} {cells[0]:<22} {cells[1]:<21} {cells[2]:<21} {cells[3]:<15} "
-            f"{level['encoding']}"
+            f"{level['encoding']}{', sharded' * level['sharded']}"
         )
+    if "given_resolution" in facts:
+        lines.append("the size of a voxel is the one given, not one that the volume says")
     lines.append(f"read with {facts['reader']}: {facts['reader_reason']}")
     return "\n".join(lines)
 
