@@ -12,11 +12,11 @@ import pytest
 import tensorstore as ts
 import tifffile
 from numpy.typing import NDArray
-from oracles import Helix, LiteralMap, cross_zyx, resample
+from oracles import Helix, LiteralMap, catmull_rom, cross_zyx, resample
 from oracles.precomputed import write_by_hand
 
 from napari_ouroboros import Straightening, Trace, Volume, open_volume, straighten, straighten_to
-from napari_ouroboros.errors import Notice
+from napari_ouroboros.errors import Notice, UserError
 from napari_ouroboros.operations import boxes as boxes_module
 from napari_ouroboros.operations.boxes import Box
 from napari_ouroboros.operations.sampler import SliceSampler
@@ -260,6 +260,33 @@ def test_linear_of_other_types(
         assert np.abs(got - reference).max() <= 0.501
 
 
+@pytest.mark.parametrize(("dtype", "channels"), [("uint8", 1), ("int16", 3)])
+def test_cubic_is_the_literal_catmull_rom(
+    dtype: str, channels: int, map_: Straightening, tmp_path: Path
+) -> None:
+    made = written(tmp_path / "v", noise(dtype, channels), -7 if dtype == "int16" else 200)
+    fill = made.filled[0, 10, 24, 34]  # in a missing chunk
+    index = literal_places(map_) / RESOLUTION - np.array(OFFSET) - 0.5
+    literal = np.stack([catmull_rom(c, index, fill) for c in made.filled], -1)
+    limits = np.iinfo(dtype)
+    with pytest.warns(Notice, match="lie outside the volume"):
+        got = straighten(made.volume, map_, interpolation="cubic", fill=fill).compute()
+    got = got if channels > 1 else got[..., None]
+    assert np.abs(got - np.clip(literal, limits.min, limits.max)).max() <= 0.501
+    assert ((literal < limits.min) | (literal > limits.max)).mean() > 0.001
+    assert np.all(got == fill, -1).mean() > 0.02
+
+
+@pytest.mark.parametrize("method", ["linear", "cubic"])
+def test_labels_are_never_blended(method: str, map_: Straightening, tmp_path: Path) -> None:
+    labels = written(tmp_path / "labels", noise("uint8"), 0, "segmentation")
+    with pytest.raises(UserError, match=f"{method} interpolation would invent label ids"):
+        straighten(labels.volume, map_, interpolation=method)
+    wide = written(tmp_path / "wide", noise("uint64"), 0)
+    with pytest.raises(UserError, match="use nearest"):
+        straighten(wide.volume, map_, interpolation=method)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16"])
 def test_halves_are_rounded_up(dtype: str, tmp_path: Path) -> None:
     """Half way between voxels, all in numbers that binary fractions hold: exact ties."""
@@ -294,7 +321,7 @@ def halfway(resolution: float, method: str, size: int, folder: Path) -> tuple:
     return open_volume(folder), Straightening(Trace(ends), size, size, resolution / 3, resolution)
 
 
-@pytest.mark.parametrize("method", ["nearest", "linear"])
+@pytest.mark.parametrize("method", ["nearest", "linear", "cubic"])
 @pytest.mark.parametrize("resolution", [8.0, 3.3, 0.7])
 def test_how_the_work_is_cut_does_not_show(
     method: str, resolution: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -333,17 +360,17 @@ def test_two_places_with_one_shape(grey: Written) -> None:
 # -- which chunks a box needs -----------------------------------------------------------------
 
 
-def needed(index: NDArray, taps: int) -> set[tuple[int, int, int]]:
+def needed(index: NDArray, method: str) -> set[tuple[int, int, int]]:
     """Chunks that hold a voxel which samples at array indices (n, 3) read."""
     last = np.array(SHAPE) - 1
     index = index[np.all((index >= -0.5) & (index < last + 0.5), -1)]
-    low = np.floor(index if taps else index + 0.5).astype(int)
-    corners = product(*[range(taps + 1)] * 3)
-    cells = [np.clip(low + corner, 0, last) // CHUNK for corner in corners]
+    low = np.floor(index + 0.5 if method == "nearest" else index).astype(int)
+    taps = {"nearest": [0], "linear": [0, 1], "cubic": [-1, 0, 1, 2]}[method]
+    cells = [np.clip(low + tap, 0, last) // CHUNK for tap in product(taps, repeat=3)]
     return set(map(tuple, np.unique(np.concatenate(cells), axis=0).tolist()))
 
 
-@pytest.mark.parametrize("method", ["nearest", "linear"])
+@pytest.mark.parametrize("method", ["nearest", "linear", "cubic"])
 def test_exactly_the_chunks_that_are_read(method: str, grey: Written, map_: Straightening) -> None:
     places = literal_places(map_)
     index = places / RESOLUTION - np.array(OFFSET) - 0.5
@@ -358,7 +385,7 @@ def test_exactly_the_chunks_that_are_read(method: str, grey: Written, map_: Stra
     for box in boxes:
         part = index[tuple(slice(a, b) for a, b in box)].reshape(-1, 3)
         got = set(map(tuple, sampler.chunks(box).tolist()))
-        assert got == needed(part, 0 if method == "nearest" else 1)
+        assert got == needed(part, method)
         sizes.append(len(got))
     assert min(sizes) == 0
     assert max(sizes) > 6
