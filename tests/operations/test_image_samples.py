@@ -330,7 +330,7 @@ def test_how_the_work_is_cut_does_not_show(
     volume, map_ = halfway(resolution, method, 41, tmp_path / "v")
     whole = straighten(volume, map_, interpolation=method).compute()
     # Every sample is in the volume: a chunk that was not fetched would show as 0.
-    assert whole.min() >= 100
+    assert whole.min() >= (60 if method == "cubic" else 100)  # a cubic goes below its voxels
     monkeypatch.setattr(boxes_module, "_BOX_SAMPLES", 3 * 41 * 41)
     for chunks, threads in [(8, 1), (20, 2), (150, 3)]:
         straighten_to(
