@@ -106,6 +106,20 @@ def test_every_dtype(dtype: str) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("ids", [31, 32, 33, 34, 1000])
+def test_boxes_of_many_ids(ids: int) -> None:
+    import tensorstore as ts
+
+    rng = np.random.default_rng(ids)
+    labels = rng.permutation(np.arange(16**3, dtype=np.uint64) % ids).reshape(16, 16, 16)
+    labels[labels > 0] += np.uint64(2**63)
+    labels.setflags(write=False)
+    fine, coarse = Grid((16, 16, 16), (8, 8, 8)), Grid((2, 2, 2), (64, 64, 64))
+    found = majority(labels.T, fine, coarse, block=(16, 16, 8))
+    expected = ts.downsample(ts.array(labels.T), [8, 8, 8], "mode").read().result()
+    np.testing.assert_array_equal(found, expected)
+
+
 # any other grids: a literal count -------------------------------------------------------------
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -69,60 +68,22 @@ def count_votes(labels: NDArray[Any], cells: Sequence[Ints], shape: Sequence[int
     shape : (int, int, int)
         Coarse voxels that are counted.
     """
-    first, size, index = [], [], []
+    from napari_ouroboros.geometry.majority_kernel import count_ids
+
+    ends, index = [], []
     for axis_cells, n in zip(cells, shape, strict=True):
         low, high = np.searchsorted(axis_cells, [0, n])
         starts = low + np.flatnonzero(np.diff(axis_cells[low:high], prepend=-1))
-        first.append(starts)
-        size.append(np.diff(np.append(starts, high)))
+        ends.append(np.append(starts, high))
         index.append(axis_cells[starts])
-    if not all(len(f) for f in first):
+    if not all(map(len, index)):
         nothing = np.zeros(0, np.int64)
         return Votes(nothing, nothing.astype(labels.dtype), nothing)
-    z, y, x = (slice(f[0], f[-1] + s[-1]) for f, s in zip(first, size, strict=True))
-    least = most = labels[z, y, x]
-    for axis, starts in enumerate(first):
-        least = np.minimum.reduceat(least, starts - starts[0], axis=axis)
-        most = np.maximum.reduceat(most, starts - starts[0], axis=axis)
-    _, ny, nx = shape
-    z_index, y_index, x_index = index
-    flat = (z_index[:, None, None] * ny + y_index[:, None]) * nx + x_index
-    voxels = _outer(*size)
-    uniform = (least == most) & (most != 0)
-    found = [(flat[uniform], most[uniform], voxels[uniform])]
-    mixed = least != most
-    if mixed.any():
-        # Coarse voxels with the same number of fine ones along each axis together.
-        for lengths in product(*(np.unique(s) for s in size)):
-            chosen = mixed & _outer(*(s == n for s, n in zip(size, lengths, strict=True)))
-            if chosen.any():
-                found.append(_count_mixed(labels, first, lengths, chosen, flat))
-    cell, ids, count = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Votes(cell, ids, count)
-
-
-def _count_mixed(
-    labels: NDArray[Any],
-    first: Sequence[Ints],
-    lengths: Sequence[int],
-    chosen: NDArray[np.bool_],
-    flat: Ints,
-) -> tuple[Ints, NDArray[Any], Ints]:
-    """Cells, ids and counts of the chosen coarse voxels, all of `lengths` fine ones."""
-    at = np.nonzero(chosen)
-    z, y, x = (
-        starts[i].reshape(-1, 1, 1, 1) + np.arange(n).reshape(np.roll((n, 1, 1), axis))
-        for axis, (starts, i, n) in enumerate(zip(first, at, lengths, strict=True))
-    )
-    rows = np.sort(labels[z, y, x].reshape(len(at[0]), -1), axis=1)
-    begins = np.ones(rows.shape, bool)
-    np.not_equal(rows[:, 1:], rows[:, :-1], out=begins[:, 1:])
-    starts = np.flatnonzero(begins)
-    count = np.diff(starts, append=rows.size)
-    ids = rows.ravel()[starts]
-    labelled = ids != 0
-    cell = flat[chosen][starts // rows.shape[1]]
-    return cell[labelled], ids[labelled], count[labelled]
+    # The kernel is compiled for one kind of array, whatever the order of the axes in memory.
+    box, ids, count = count_ids(np.require(labels, requirements=["C", "W"]), *ends)
+    a, b, c = np.unravel_index(box, [len(i) for i in index])
+    z, y, x = index[0][a], index[1][b], index[2][c]
+    return Votes((z * shape[1] + y) * shape[2] + x, ids, count)
 
 
 def elect(
