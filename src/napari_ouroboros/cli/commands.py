@@ -153,7 +153,12 @@ def info(options: argparse.Namespace) -> None:
     """What a volume, a state or a recipe is."""
     from napari_ouroboros.operations.info import as_text, describe
 
-    facts = describe(options.source, **limits(options))
+    facts = describe(
+        options.source,
+        reader=options.reader,
+        resolution=options.resolution,
+        **limits(options),
+    )
     print(json.dumps(facts, default=str) if options.json else as_text(facts))
 
 

@@ -70,6 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", help="what a volume, a state or a recipe is")
     info.add_argument("source", metavar="URL|STATE|RECIPE")
+    _resolution(info)
     _everywhere(info)
     return parser
 
@@ -81,12 +82,7 @@ def _map_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="layer to straighten; not needed if it is the only one",
     )
-    add(
-        "--resolution",
-        type=_triple,
-        metavar="Z,Y,X",
-        help="nm of a voxel, for a zarr or N5 volume that does not say it",
-    )
+    _resolution(parser)
     add("--annotation-layer", metavar="NAME", help="layer with the trace")
     add("--annotation-id", metavar="ID", help="which polyline; 'points' for the single points")
     add("--width", type=int, default=100, help="pixels (100)")
@@ -112,6 +108,15 @@ def _map_options(parser: argparse.ArgumentParser) -> None:
     add("--twist", metavar="FILE", help="lines of: s in nm, degrees")
 
 
+def _resolution(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resolution",
+        type=_triple,
+        metavar="Z,Y,X",
+        help="nm of a voxel, for a zarr or N5 volume that does not say it",
+    )
+
+
 def _everywhere(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("everywhere")
     add = group.add_argument
@@ -123,6 +128,7 @@ def _everywhere(parser: argparse.ArgumentParser) -> None:
         metavar="MB",
         help="keep chunks from servers on disk, up to this size, for the next run",
     )
+    add("--reader", choices=["cloud-volume", "tensorstore"], help="default: see info")
     add("--missing", choices=["fill", "error"], help="chunks that the store does not have")
     add(
         "--timeout",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_ouroboros.cli.parser import make_parser
 from napari_ouroboros.errors import UserError, one_line
@@ -32,7 +32,7 @@ def from_state(options: argparse.Namespace) -> tuple[Volume, Straightening, int,
 
     state = read_state(options.source)
     source = state.volume_source(options.image_layer)
-    volume = open_volume(source.url, resolution=options.resolution, **limits(options))
+    volume = open_volume(source.url, resolution=options.resolution, **opening(options))
     trace = state.trace(
         options.annotation_layer,
         options.annotation_id,
@@ -72,9 +72,15 @@ def from_recipe(options: argparse.Namespace) -> tuple[Volume, Straightening, int
                 "out, or check the state"
             )
     map_ = Straightening.load(options.source)
-    volume = open_source(map_.source, Path(options.source), **limits(options))
+    volume = open_source(map_.source, Path(options.source), **opening(options))
     mip = (map_.source or {}).get("mip", 0) if options.mip in (None, "auto") else options.mip
     return volume, map_, int(mip)
+
+
+def opening(options: argparse.Namespace) -> dict[str, Any]:
+    """Options of `open_volume`."""
+    cache = None if options.cache is None else options.cache * 1e6
+    return {**limits(options), "reader": options.reader, "cache": cache}
 
 
 def limits(options: argparse.Namespace) -> dict[str, float]:

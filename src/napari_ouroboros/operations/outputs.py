@@ -150,6 +150,8 @@ def open_source(
     recipe: Path,
     timeout: float = 60.0,
     open_timeout: float = 20.0,
+    reader: str | None = None,
+    cache: float | None = None,
 ) -> Volume:
     """Open the volume that a recipe was made from: where it was, or where it is beside the recipe.
 
@@ -170,4 +172,11 @@ def open_source(
         if moved.is_dir():
             url = replace(place, base=str(moved)).url
     given = (source or {}).get("given_resolution")
-    return open_volume(url, timeout=timeout, open_timeout=open_timeout, resolution=given)
+    return open_volume(
+        url,
+        timeout=timeout,
+        open_timeout=open_timeout,
+        reader=reader,
+        resolution=given,
+        cache=cache,
+    )
