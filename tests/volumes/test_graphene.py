@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,8 @@ from graphene_server import GrapheneServer
 from oracles.precomputed import write_by_hand
 
 from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.volumes import open_volume
+from napari_ouroboros.volumes.chunk_cache import ChunkCache
 from napari_ouroboros.volumes.fetch import make_fetcher
 from napari_ouroboros.volumes.graphene import GrapheneReader, at_one_moment, read_graphene
 from napari_ouroboros.volumes.level import VolumeInfo
@@ -182,3 +187,37 @@ def test_what_is_no_segmentation(
 def test_no_table(server: GrapheneServer) -> None:
     with pytest.raises(SourceError, match=r"there is no .*/table/other/info"):
         opened(f"graphene://{server.url.replace('cells', 'other')}")
+
+
+def test_a_volume(server: GrapheneServer, tmp_path: Path) -> None:
+    volume = open_volume(
+        f"graphene://{server.url}?timestamp={SECOND}", cache=ChunkCache(tmp_path, 1e7)
+    )
+    assert volume.url == f"graphene://{server.url}?timestamp={SECOND}"
+    assert volume.kind == "segmentation"
+    whole = volume.read(0)
+    there = np.vectorize(lambda s: server.segment(s, SECOND), otypes=[np.uint64])(supervoxels())
+    np.testing.assert_array_equal(whole, there[0])
+    n = len(server.asked)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(volume)).read(0), whole)
+    assert len(server.asked) == n  # from the cache
+    volume.close()
+    # Another moment is another volume.
+    early = open_volume(
+        f"graphene://{server.url}?timestamp={FIRST}", cache=ChunkCache(tmp_path, 1e7)
+    )
+    assert not np.array_equal(early.read(0), whole)
+    early.close()
+
+
+def test_info_imports_no_voxel_library(server: GrapheneServer) -> None:
+    code = (
+        "import sys\n"
+        "from napari_ouroboros.operations.info import describe\n"
+        f"print(describe('graphene://{server.url}?timestamp={FIRST}')['type'])\n"
+        "print(sorted({'cloudvolume', 'cloudfiles', 'tensorstore', 'dask'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split("\n")[:2] == ["segmentation", "[]"], done.stderr

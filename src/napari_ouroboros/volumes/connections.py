@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from email.message import Message
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from napari_ouroboros.errors import UserError
+from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.volumes.deadline import call
 
 _KEPT = 64  # idle connections to one host
 
@@ -81,6 +82,8 @@ class Connections:
         while True:
             connection = connection or self._open(parts, timeout)
             try:
+                if connection.sock is None:
+                    _connect(connection, timeout)
                 response = self._send(connection, parts, headers, timeout, post)
                 beat()
                 body = _body(response, end if response.status == 200 else None, beat)
@@ -153,11 +156,26 @@ class Connections:
         if proxy is not None and parts.scheme == "http":
             target = f"http://{parts.netloc}{target}"
             headers.update(_proxy_login(proxy))
-        connection.timeout = timeout
         if connection.sock is not None:
             connection.sock.settimeout(timeout)
         connection.request("GET" if post is None else "POST", target, post, headers)
         return connection.getresponse()
+
+
+def _connect(connection: http.client.HTTPConnection, timeout: float) -> None:
+    """Connect within the time. Looking up the host's name is the one step without a limit."""
+    given_up = threading.Event()
+
+    def connect() -> None:
+        connection.connect()
+        if given_up.is_set():
+            connection.close()
+
+    try:
+        call(connect, timeout, "")
+    except SourceError:
+        given_up.set()
+        raise TimeoutError from None
 
 
 def _close_all(idle: dict[_Host, list[http.client.HTTPConnection]]) -> None:

@@ -23,7 +23,6 @@ from napari_ouroboros.volumes.location import Location
 # What cloud-volume and neuroglancer-scripts append to the names of compressed local files.
 SUFFIXES = {".gz": "gzip", "": "", ".br": "br", ".zstd": "zstd", ".xz": "xz", ".bz2": "bz2"}
 
-_MEMBER = b"\x1f\x8b\x08"  # how every member of a gzip file begins
 _LARGE = 1 << 14  # bytes; a small `info` is not worth an import
 
 
@@ -117,17 +116,20 @@ def decompress(data: bytes | bytearray, encoding: str, shown: str) -> bytes:
 
 
 def _gunzip(data: bytes | bytearray) -> bytes:
-    # libdeflate takes half the time. It reads one member, and relies on the size at the end:
-    # what looks as if there were more members, or too good to be true, goes the slow way, and
-    # so does what it cannot read, because Python's own module says what is wrong with it.
+    # libdeflate takes half the time, and needs the size, which stands at the end. What is too good
+    # to be true goes the slow way, and so does what it cannot read: several members of different
+    # sizes, and damaged ones, because Python's own module says what is wrong with them. (Members
+    # of one size would be read as one; whoever decodes a chunk knows its size and would say so.)
     size = int.from_bytes(data[-4:], "little")
-    if len(data) >= _LARGE and 0 < size <= 1032 * len(data) and data.find(_MEMBER, 1) < 0:
+    if len(data) >= _LARGE and 0 < size <= 1032 * len(data):
         import imagecodecs
 
         try:
-            return bytes(imagecodecs.gzip_decode(data, out=size))
+            found = bytes(imagecodecs.gzip_decode(data, out=size))
         except (imagecodecs.DeflateError, ValueError):
-            pass
+            found = b""
+        if len(found) == size:
+            return found
     return gzip.decompress(data)
 
 

@@ -80,9 +80,13 @@ class HttpFetcher:
 
     def _get(self, wanted: _Wanted, stored_as: str = "") -> bytes | None:
         shown = self._location.shown(wanted.name)
-        # The sockets have their own limit; this one also covers looking up the host's name.
         beat = Heartbeat()
-        found = call(lambda: self._attempts(wanted, beat), self._timeout, shown, beat)
+        if self._proven:
+            # Connections have their own limits, and a thread for each request costs as much again.
+            found = self._attempts(wanted, beat)
+        else:
+            # A login may have to be fetched first, by libraries with limits of their own.
+            found = call(lambda: self._attempts(wanted, beat), self._timeout, shown, beat)
         if found is None:
             return None
         data, encoding = found

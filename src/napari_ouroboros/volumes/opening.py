@@ -77,6 +77,10 @@ def open_volume(
             location = place
             if place.format == "auto":
                 location = place.with_format(_find_format(fetcher, place))
+            elif place.format == "graphene":
+                from napari_ouroboros.volumes.graphene import at_one_moment
+
+                location = at_one_moment(place)
             fetcher.pages = location.format == "precomputed"
             return location, read_metadata(fetcher, location, resolution)
         finally:
@@ -129,8 +133,10 @@ def read_metadata(
         from napari_ouroboros.volumes.n5 import read_n5
 
         return read_n5(fetcher, location, resolution)
-    if location.format != "precomputed":
-        raise UserError(f"{location.format} is not supported yet: {location.shown('')}")
+    if location.format == "graphene":
+        from napari_ouroboros.volumes.graphene import read_graphene
+
+        return read_graphene(fetcher, location)
     json = fetch_json(fetcher, location, "info")
     if json is None:
         if (found := _look(fetcher, location, [name for name in _FILES if name != "info"])) is None:

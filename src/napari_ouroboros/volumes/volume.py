@@ -166,8 +166,14 @@ class Volume:
         return reader.read_chunk(mip, index)
 
     def _make_reader(self) -> Reader:
-        fetcher = make_fetcher(self._location, self.timeout)
-        reader = make_reader(self.reader, self._location, self._info, fetcher)
+        reader: Reader
+        if self._location.format == "graphene":
+            from napari_ouroboros.volumes.graphene import GrapheneReader
+
+            reader = GrapheneReader(self._location, self._info, self.timeout)
+        else:
+            fetcher = make_fetcher(self._location, self.timeout)
+            reader = make_reader(self.reader, self._location, self._info, fetcher)
         if self._cache is not None:
             reader = CachedReader(reader, self._location, self._info, self._cache)
         return reader
