@@ -7,6 +7,7 @@ module and calls it once, with arguments of the types it will be called with.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import queue
 import threading
@@ -95,10 +96,17 @@ def _kernel(key: Hashable, make: Callable[[], object]) -> _Kernel:
 
 def _work() -> None:
     while (kernel := _waiting.get()) is not None:
+        # A collection looks at all that numba makes, and stops every thread for up to 0.4 s: a
+        # window would stutter. Without, none has to wait for more than some 5 ms.
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             kernel.make()
         except BaseException as error:  # noqa: BLE001  # raised to who asks for the kernel
             kernel.error = error
+        finally:
+            if collecting:
+                gc.enable()
         kernel.done.set()
 
 

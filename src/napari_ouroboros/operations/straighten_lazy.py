@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from napari_ouroboros.geometry import Straightening
+from napari_ouroboros.geometry.sampling import start_compiling
 from napari_ouroboros.operations.boxes import Box, check_slice, slabs
 from napari_ouroboros.operations.outside_volume import check_reach
 from napari_ouroboros.operations.sampler import DEFAULT_MEMORY, Missing, SliceSampler
@@ -70,6 +71,8 @@ def straighten(
     map_ = straightening.resolved(level.resolution)
     check_slice(map_, volume, DEFAULT_MEMORY)
     check_reach(volume, map_, mip)
+    # Whoever makes a lazy array will look at it.
+    start_compiling(method, volume.dtype)
     sampler = SliceSampler(volume, map_, mip, method, fill, missing, _LAZY_MEMORY)
     boxes = slabs(map_.shape, volume.channels)
     name = "straighten-" + tokenize(
