@@ -87,21 +87,23 @@ def passing(planes, first, stop, z, y, x):
 
 
 @njit(cache=True, nogil=True)
-def decide(n, first, stop, planes, origin, resolution, iz, iy, found, found_at):
-    """Voxels of a row that a group's model leaves in doubt: how many slices were found for them."""
+def decide(n, m, first, stop, planes, origin, resolution, iz, iy, found, found_at):
+    """Slices of a group, within its model, that pass voxels found_at[n:m]; listed from n on.
+
+    Returned: how many the lists have then.
+    """
     z, y = origin[0] + iz * resolution[0], origin[1] + iy * resolution[1]
-    kept = 0
-    for i in range(n):
+    for i in range(n, m):
         ix = found_at[i]
         x = origin[2] + ix * resolution[2]
         k, f = passing(planes, first, stop, z, y, x)
         if k < 0:
             continue
         u, v, r2 = _offsets(planes, k, f, z, y, x)
-        found_at[kept] = ix
-        found[kept, 0], found[kept, 1], found[kept, 2], found[kept, 3] = k + f, u, v, r2
-        kept += 1
-    return kept
+        found_at[n] = ix
+        found[n, 0], found[n, 1], found[n, 2], found[n, 3] = k + f, u, v, r2
+        n += 1
+    return n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -45,10 +45,11 @@ class Groups(NamedTuple):
         Functions of x, linear: gradient (zyx), and value at the ball's centre. In threes for the
         distance to the plane, u and v: the value A in the first plane, its change D, its bend E;
         at the fraction t of the group the model says A + t D + t (1 - t) E.
-    limits : array (groups, 6)
+    limits : array (groups, 7)
         least : the model holds for points whose first plane is this much further ahead than the
         last one (inf: for none); errors of the slice index, of u and of v in nm; how far u and v
-        can be from their values A + D / 2 anywhere in the group.
+        can be from their values A + D / 2 anywhere in the group; and 1 where the model holds in
+        all of the ball, else 0.
     rounding : float
         What rounding can do to any of these lengths, in nm, with much to spare.
     """
@@ -98,7 +99,7 @@ def group_segments(planes: Float, reach: float, pitch: float) -> Groups:
     breaks = (np.diff(rest) > 1) | (np.diff(rest // _BENT) > 0)
     runs = [run for run in np.split(rest, np.flatnonzero(breaks) + 1) if len(run)]
     bent = np.array([(run[0], run[-1] + 1) for run in runs], np.int64).reshape(-1, 2)
-    parts.append((bent, np.zeros((len(bent), 9, 4)), np.full((len(bent), 6), np.inf)))
+    parts.append((bent, np.zeros((len(bent), 9, 4)), np.tile([*[np.inf] * 6, 0.0], (len(bent), 1))))
     spans, forms, limits = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(spans[:, 0])
     spans = spans[order]
@@ -168,7 +169,7 @@ def _model(
         shift = bend[0] / (4 * least)
         error = (off[0] + bend[0] * shift * (1 + shift) + rounding) / (least - bend[0])
     error = np.where(proper, error, np.inf)
-    limits = np.empty((len(start), 6))
+    limits = np.empty((len(start), 7))
     limits[:, 0] = np.where(proper, least, np.inf)
     limits[:, 1] = size * error + 1e-6
     for i in (1, 2):
@@ -178,6 +179,7 @@ def _model(
         limits[:, 3 + i] = 0.5 * change[i] + 0.25 * bend[i] + limits[:, 1 + i]
     spare, swing = ahead[:, 3] - least, radius * norm(ahead[:, :3])
     share = 0.5 + 0.5 * np.clip(spare / np.maximum(swing, rounding), -1, 1)
+    limits[:, 6] = proper & (spare > swing + rounding)
     return np.stack(forms, axis=1), limits, share
 
 

@@ -30,6 +30,8 @@ from napari_ouroboros.geometry.gather_groups import Groups
 from napari_ouroboros.geometry.kernels import _offsets
 
 Float = NDArray[np.float64]
+# An address beyond a cropped grid of labels, whatever the page.
+_BEYOND = -(2.0**60)
 # `distance` is known: `owner` only names groups whose distance has not been asked for.
 _KNOWN = -1
 
@@ -51,11 +53,11 @@ class Tube(NamedTuple):
 class Samples(NamedTuple):
     """Where label samples lie among the map's: sample floor((index - offset + 1/2) scale).
 
-    slot_of (slices',) says at which place of the pages a slice of the labels will be; shape
-    (3,) is that of the labels. A voxel beyond them has the address -1.
+    pages (slices',): address of each slice's first label, where it is at hand; shape (3,) is that
+    of the labels. A voxel beyond them has a negative address.
     """
 
-    slot_of: NDArray[np.int64]
+    pages: NDArray[np.int64]
     offset: Float
     scale: Float
     shape: NDArray[np.int64]
@@ -67,7 +69,7 @@ class Voxels(NamedTuple):
     claims
         Slices that pass through the voxel, to be 0 at first; all others may hold anything.
     address
-        Of the label in pages (slots, rows', columns'), where there are claims.
+        Of the label in the pages at hand, where there are claims.
     owner
         Group of the only claim, or _KNOWN: then `distance` holds.
     distance
@@ -107,7 +109,7 @@ def claim(tube, samples, voxels, groups, before, after, distances):
     origin, resolution = voxels.origin, voxels.resolution
     claims, address = voxels.claims, voxels.address
     owner, distance = voxels.owner, voxels.distance
-    slot_of, offset, scale = samples.slot_of, samples.offset, samples.scale
+    pages, offset, scale = samples.pages, samples.offset, samples.scale
     n_slices, n_rows, n_columns = samples.shape
     pitch, rows, columns = tube.pitch, tube.rows, tube.columns
     half_u, half_v = 0.5 * columns * pitch, 0.5 * rows * pitch
@@ -120,7 +122,7 @@ def claim(tube, samples, voxels, groups, before, after, distances):
     # All that one row can find in one group: each segment passes a voxel at most twice.
     largest = 1 if behind == 0 else (spans[:, 1] - spans[:, 0]).max()
     found, found_at = np.empty((2 * nx * largest, 4)), np.empty(2 * nx * largest, np.int64)
-    predicted = np.empty((4, nx))
+    predicted = np.empty((3, nx))
     for iz in range(nz):
         z = origin[0] + iz * resolution[0]
         n_active = 0
@@ -155,57 +157,60 @@ def claim(tube, samples, voxels, groups, before, after, distances):
                 else:
                     gz, gy, gx = z - balls[g, 0], y - balls[g, 1], origin[2] - balls[g, 2]
                     rest = balls[g, 3] - gz * gz - gy * gy
-                    if rest < 0.0 or aside(planes, spans[g, 0], spans[g, 1], balls[g, 4], z, y,
-                                           origin[2], (nx - 1) * dx):  # fmt: skip
+                    if rest < 0.0:
                         continue
-                    rest = np.sqrt(rest)
-                    first = max(0, int(np.ceil((-gx - rest) / dx)))
-                    last = min(nx - 1, int(np.floor((-gx + rest) / dx)))
-                    if first > last:
-                        continue
-                    # The model holds where the first plane is further ahead than the last one by
-                    # some length: on one side of a voxel of the row.
-                    lead = -_at(forms, g, 1, gz, gy, gx) - limits[g, 0]
-                    low, high = not_negative(lead, -forms[g, 1, 2] * dx, first, last)
-                    good_first, good_last = int(np.ceil(low)), int(np.floor(high))
-                    if good_first > good_last:
-                        bent_first, bent_last = first, last
-                    elif good_first > first:
-                        bent_first, bent_last = first, good_first - 1
-                    else:
-                        bent_first, bent_last = good_last + 1, last
-                    n = 0
-                    if bent_first <= bent_last:
-                        n = ask_each(bent_first, bent_last, spans[g, 0], spans[g, 1], balls[g, 4],
-                                     planes, bends, slacks, half_u, half_v, origin, resolution,
-                                     iz, iy, found, found_at)  # fmt: skip
-                    if good_first <= good_last:
+                    n, first, last = 0, 0, nx - 1
+                    if not limits[g, 6] > 0.0:
+                        # The model holds where the first plane is further ahead than the last one
+                        # by some length: on one side of a voxel of the row.
+                        if aside(planes, spans[g, 0], spans[g, 1], balls[g, 4], z, y, origin[2],
+                                 (nx - 1) * dx):  # fmt: skip
+                            continue
+                        root = np.sqrt(rest)
+                        all_first = max(0, int(np.ceil((-gx - root) / dx)))
+                        all_last = min(nx - 1, int(np.floor((-gx + root) / dx)))
+                        if all_first > all_last:
+                            continue
+                        lead = -_at(forms, g, 1, gz, gy, gx) - limits[g, 0]
+                        low, high = not_negative(lead, -forms[g, 1, 2] * dx, all_first, all_last)
+                        first, last = int(np.ceil(low)), int(np.floor(high))
+                        bent_first, bent_last = last + 1, all_last
+                        if first > last:
+                            bent_first = all_first
+                        elif first > all_first:
+                            bent_first, bent_last = all_first, first - 1
+                        if bent_first <= bent_last:
+                            n = ask_each(bent_first, bent_last, spans[g, 0], spans[g, 1],
+                                         balls[g, 4], planes, bends, slacks, half_u, half_v, origin,
+                                         resolution, iz, iy, found, found_at)  # fmt: skip
+                    if first <= last:
                         sure = not (distances or (closed and g == behind - 1))
-                        m = _ask_model(g, sure, good_first, good_last, gz, gy, gx, dx, rounding,
+                        m = _ask_model(n, g, sure, first, last, gz, gy, gx, rest, dx, rounding,
                                        spans, forms, limits, pitch, rows, columns, offset, scale,
-                                       n_slices, n_rows, n_columns, slot_of, predicted,
-                                       claims[iz, iy], owner[iz, iy], address[iz, iy],
-                                       found_at[n:])  # fmt: skip
-                        if m > 0:
-                            n += decide(m, spans[g, 0], spans[g, 1], planes, origin, resolution,
-                                        iz, iy, found[n:], found_at[n:])  # fmt: skip
+                                       n_slices, n_rows, n_columns, pages, predicted, iz, iy,
+                                       claims, owner, address, found_at)  # fmt: skip
+                        if m > n:
+                            n = decide(n, m, spans[g, 0], spans[g, 1], planes, origin, resolution,
+                                       iz, iy, found, found_at)  # fmt: skip
                 if n > 0:
                     _settle(n, found, found_at, iz, iy, planes, spans, closed, pitch, rows, columns,
-                            origin, resolution, slot_of, offset, scale, n_slices, n_rows,
+                            origin, resolution, pages, offset, scale, n_slices, n_rows,
                             n_columns, claims, address, owner, distance)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ask_model(g, sure, first, last, gz, gy, gx, dx, rounding, spans, forms, limits, pitch, rows,
-               columns, offset, scale, n_slices, n_rows, n_columns, slot_of, predicted, claims,
-               owner, address, doubtful):  # fmt: skip
-    """Voxels first to last of a row, where the model of group g holds; how many it left in doubt.
+def _ask_model(n, g, sure, first, last, gz, gy, gx, rest, dx, rounding, spans, forms, limits, pitch,
+               rows, columns, offset, scale, n_slices, n_rows, n_columns, pages, predicted, iz, iy,
+               claims, owner, address, found_at):  # fmt: skip
+    """Voxels first to last of a row, where the model of group g holds.
 
-    gz, gy, gx: voxel 0 from the centre of the group's ball, in nm; sure: whether the model may
-    claim voxels at all. Functions of the voxel i of the row are written a + i a_x.
+    Those that it leaves in doubt are added to the n in found_at; returned: how many it has then.
+    gz, gy, gx: voxel 0 from the centre of the group's ball, in nm; rest: what is left of the
+    ball's squared radius; sure: whether the model may claim voxels at all. Functions of the voxel
+    i of the row are written a + i a_x.
     """
     half_u, half_v = 0.5 * columns * pitch, 0.5 * rows * pitch
-    # Only what is between the group's first and last plane, and not beside its slices.
+    # Only what is between the group's first and last plane, not beside its slices, in its ball.
     low, high = float(first), float(last)
     a, a_x = _at(forms, g, 0, gz, gy, gx), forms[g, 0, 2] * dx
     low, high = not_negative(a + rounding, a_x, low, high)
@@ -221,9 +226,13 @@ def _ask_model(g, sure, first, last, gz, gy, gx, dx, rounding, spans, forms, lim
     middle, middle_x, room = v + 0.5 * dv, v_x + 0.5 * dv_x, half_v + limits[g, 5]
     low, high = not_negative(room + middle, middle_x, low, high)
     low, high = not_negative(room - middle, -middle_x, low, high)
+    if low > high + 2e-6:
+        return n
+    root = np.sqrt(rest)
+    low, high = max(low, (-gx - root) / dx), min(high, (-gx + root) / dx)
     first, last = max(first, int(np.ceil(low - 1e-6))), min(last, int(np.floor(high + 1e-6)))
     if first > last:
-        return 0
+        return n
     e, e_x = _at(forms, g, 2, gz, gy, gx), forms[g, 2, 2] * dx
     eu, eu_x = _at(forms, g, 5, gz, gy, gx), forms[g, 5, 2] * dx
     ev, ev_x = _at(forms, g, 8, gz, gy, gx), forms[g, 8, 2] * dx
@@ -237,8 +246,10 @@ def _ask_model(g, sure, first, last, gz, gy, gx, dx, rounding, spans, forms, lim
     u_sure, v_sure = 0.5 - limits[g, 2] * u_1, 0.5 - limits[g, 3] * v_1
     u_in, v_in = half_u - limits[g, 2], half_v - limits[g, 3]
     u_out, v_out = half_u + limits[g, 2], half_v + limits[g, 3]
+    count = last - first + 1
+    n_sure = 0
     # Without branches, several voxels at a time.
-    for j in range(last - first + 1):
+    for j in range(count):
         i = float(first + j)
         ahead, apart = a + i * a_x, w + i * w_x
         t = ahead / apart
@@ -248,7 +259,6 @@ def _ask_model(g, sure, first, last, gz, gy, gx, dx, rounding, spans, forms, lim
         at_v = v + i * v_x + t * (dv + i * dv_x) + bow * (ev + i * ev_x)
         in_s, in_v, in_u = s_0 + t * s_1, v_0 + at_v * v_1, u_0 + at_u * u_1
         k, row, column = np.floor(in_s), np.floor(in_v), np.floor(in_u)
-        predicted[0, j], predicted[1, j], predicted[2, j] = k, row, column
         inside = (
             (abs(in_s - k - 0.5) < s_sure)
             & (abs(in_v - row - 0.5) < v_sure)
@@ -257,21 +267,31 @@ def _ask_model(g, sure, first, last, gz, gy, gx, dx, rounding, spans, forms, lim
             & (abs(at_v) < v_in)
             & (ahead > rounding)
             & (apart - ahead > rounding)
+            & (claims[iz, iy, first + j] == 0)
         )
         beside = (abs(at_u) > u_out) | (abs(at_v) > v_out)
-        predicted[3, j] = -1.0 if beside else (1.0 if inside else 0.0)
-    n = 0
-    for j in range(last - first + 1):
+        state = -1.0 if beside else (1.0 if inside else 0.0)
+        n_sure += state > 0.0
+        known = (k >= 0.0) & (k < n_slices) & (row >= 0.0) & (row < n_rows)
+        known &= (column >= 0.0) & (column < n_columns)
+        predicted[0, j] = min(max(k, 0.0), n_slices - 1.0)
+        predicted[1, j] = row * n_columns + column if known else _BEYOND
+        predicted[2, j] = state
+    if n_sure == count:
+        for j in range(count):
+            ix = first + j
+            claims[iz, iy, ix] = 1
+            owner[iz, iy, ix] = g
+            address[iz, iy, ix] = pages[int(predicted[0, j])] + int(predicted[1, j])
+        return n
+    for j in range(count):
         ix = first + j
-        if predicted[3, j] < 0.0:
-            continue
-        if predicted[3, j] > 0.0 and claims[ix] == 0:
-            claims[ix] = 1
-            owner[ix] = g
-            address[ix] = _address(predicted[0, j], predicted[1, j], predicted[2, j], slot_of,
-                                   n_slices, n_rows, n_columns)  # fmt: skip
-        else:
-            doubtful[n] = ix
+        if predicted[2, j] > 0.0:
+            claims[iz, iy, ix] = 1
+            owner[iz, iy, ix] = g
+            address[iz, iy, ix] = pages[int(predicted[0, j])] + int(predicted[1, j])
+        elif predicted[2, j] == 0.0:
+            found_at[n] = ix
             n += 1
     return n
 
@@ -285,17 +305,17 @@ def _at(forms, g, form, gz, gy, gx):
 
 
 @njit(cache=True, nogil=True)
-def _address(k, row, column, slot_of, n_slices, n_rows, n_columns):
-    """Where in the pages of labels a sample is; -1 beyond a cropped grid."""
+def _address(k, row, column, pages, n_slices, n_rows, n_columns):
+    """Where in the pages of labels a sample is; negative beyond a cropped grid."""
     k, row, column = int(k), int(row), int(column)
     if 0 <= k < n_slices and 0 <= row < n_rows and 0 <= column < n_columns:
-        return (slot_of[k] * n_rows + row) * n_columns + column
+        return pages[k] + row * n_columns + column
     return -1
 
 
 @njit(cache=True, nogil=True)
 def _settle(n, found, found_at, iz, iy, planes, spans, closed, pitch, rows, columns, origin,
-            resolution, slot_of, offset, scale, n_slices, n_rows, n_columns, claims, address, owner,
+            resolution, pages, offset, scale, n_slices, n_rows, n_columns, claims, address, owner,
             distance):  # fmt: skip
     """Offer voxels of a row the n slices found for them, in order; the nearest centre wins."""
     half_u, half_v = 0.5 * columns * pitch, 0.5 * rows * pitch
@@ -330,16 +350,16 @@ def _settle(n, found, found_at, iz, iy, planes, spans, closed, pitch, rows, colu
         u = min(max(u / pitch + 0.5 * columns, 0.0), columns - 1e-9)
         address[iz, iy, ix] = _address(
             np.floor((s - offset[0] + 0.5) * scale[0]), np.floor((v - offset[1]) * scale[1]),
-            np.floor((u - offset[2]) * scale[2]), slot_of, n_slices, n_rows, n_columns,
+            np.floor((u - offset[2]) * scale[2]), pages, n_slices, n_rows, n_columns,
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
 def look_up(address, claims, labels, out):
-    """Give every claimed voxel its label: `labels` (slots, rows', columns') at its address."""
-    pages = labels.reshape(-1)
+    """Give every claimed voxel the label at its address in the pages (slices, rows', columns')."""
+    flat = labels.reshape(-1)
     for z in range(out.shape[0]):
         for y in range(out.shape[1]):
             for x in range(out.shape[2]):
                 if claims[z, y, x] > 0 and address[z, y, x] >= 0:
-                    out[z, y, x] = pages[address[z, y, x]]
+                    out[z, y, x] = flat[address[z, y, x]]

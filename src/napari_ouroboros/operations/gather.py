@@ -181,7 +181,7 @@ class Gatherer:
                 s.extension, s.pitch_nm, s.height, s.width,
             ),
             kernel.Samples(
-                self._slots(needed), np.asarray(self.labels.offset, float),
+                self._addresses(needed), np.asarray(self.labels.offset, float),
                 np.asarray(self.labels.scale, float), np.asarray(self.labels.shape),
             ),
             kernel.Voxels(
@@ -212,11 +212,11 @@ class Gatherer:
         address, owner, distance = room
         return address[:voxels], owner[:voxels], distance[:voxels]
 
-    def _slots(self, needed: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where each slice of the labels is in the pages of the needed ones."""
-        slot_of = np.zeros(self.labels.shape[0], np.int64)
-        slot_of[needed] = np.arange(len(needed))
-        return slot_of
+    def _addresses(self, needed: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where among the pages of the needed label slices each slice begins."""
+        first = np.zeros(self.labels.shape[0], np.int64)
+        first[needed] = np.arange(len(needed)) * int(np.prod(self.labels.shape[1:]))
+        return first
 
     def _pages(self, needed: NDArray[np.int64], cancel: Cancel | None) -> NDArray[Any]:
         """The needed label slices, one behind the other."""
