@@ -127,7 +127,7 @@ def parse_source(url: str, folder: str | os.PathLike[str] | None = None) -> Sour
 
 def without_credentials(url: str) -> str:
     """`url` without a user, a password, or a query, which may be a signature."""
-    url = re.sub(r"(?<=//)[^/@|?#]*@", "", url)
+    url = re.sub(r"(?<=//)[^/|?#]*@", "", url)
     return re.sub(r"\?[^|#]*", "", url)
 
 

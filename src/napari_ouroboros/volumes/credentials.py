@@ -100,17 +100,21 @@ def machine_is(maker: str) -> bool:
 # A slash may be written as %2F, and so on, where a URL lies inside another one. A password
 # that was pasted as it is may hold anything; "name:" and no port number give it away.
 _LOGIN = re.compile(
-    r"(//|%2F%2F)(?:(?:(?!%2F)[^/\s|?#\"<>])*(?:@|%40)"
-    r"|[^/\s:|?#\"<>@]+:(?!\d*(?:[/?#|\s]|$))[^\s\"<>]*@)",
+    r"((?<!/)//|%2F%2F)(?:(?:(?!%2F)[^/\s|?#\"<>])*(?:@|%40)"
+    r"|[^/\s:|?#\"<>@\[]+:(?!\d*(?:[/?#|\s]|$))[^\s\"<>]*@)",
     re.IGNORECASE,
 )
 # "url: /path" is how urllib3, below other libraries, names what it asked for.
 _QUERY = re.compile(
-    r"((?:(?:://|url: /)[^\s?|#\"'<>]*?|%3A%2F%2F[^\s?|#\"'<>]*?))(?:\?|%3F)[^\s|#\"'<>]*",
+    r"((?:(?:://|url: /)[^\s?|#\"'<>]*?|%3A%2F%2F[^\s?|#\"'<>]*?))"
+    r"(?:\?|%3F)(?!timestamp=\d+(?![^\s|#\"'<>:;,.)]))[^\s|#\"'<>]*",
     re.IGNORECASE,
 )
 
 
 def redact(text: str) -> str:
-    """Return `text` with no user, password or query (it may be a signature) in any URL in it."""
+    """Return `text` with no user, password or query (it may be a signature) in any URL in it.
+
+    The timestamp of a graphene segmentation stays: without it, it would be another segmentation.
+    """
     return _QUERY.sub(r"\1", _LOGIN.sub(r"\1", text))
