@@ -166,9 +166,13 @@ class ChunkCache:
             count = held is None or self._written > _COUNT_AFTER * self.limit_bytes
         if held is not None and held <= _FULL * self.limit_bytes and not count:
             return True
-        if not self._dropping.acquire(blocking=False):
+        # The first count is waited for, or the first chunks of a run would not be kept.
+        if not self._dropping.acquire(blocking=held is None):
             # Another thread is at it, and nobody waits for that: what is for keeping may be lost.
             return held is not None and held <= self.limit_bytes
+        if held is None and self._held is not None:  # counted while we waited
+            self._dropping.release()
+            return self._make_room(n_bytes)
         try:
             with self._lock:
                 # Some of these may turn up among the files as well; too much is the safe side.
