@@ -407,6 +407,51 @@ def test_the_chunks_of_a_shard_given_one_by_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(by_tensorstore(tmp_path / "out")[..., 0], labels)
 
 
+# our own encoder ------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, 21)] * 3),
+    dtype=st.sampled_from(["uint32", "uint64"]),
+    ids=st.sampled_from([1, 2, 3, 4, 5, 16, 17, 256, 257, 10_000]),
+    block=st.integers(1, 9),
+    seed=st.integers(0, 1000),
+)
+def test_encoded_labels_are_decoded_by_the_libraries(
+    shape: tuple[int, int, int], dtype: str, ids: int, block: int, seed: int
+) -> None:
+    """Any number of ids in a block, from one to one for every voxel."""
+    import compressed_segmentation
+
+    from napari_ouroboros.volumes.cseg_kernel import encode
+
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, np.iinfo(dtype).max, ids, dtype, endpoint=True)
+    values[0] = 0 if seed % 2 else np.iinfo(dtype).max
+    labels = rng.choice(values, [n // block + 1 for n in shape])
+    labels = labels.repeat(block, 0).repeat(block, 1).repeat(block, 2)
+    labels = labels[tuple(slice(n) for n in shape)]
+    back = compressed_segmentation.decompress(
+        encode(labels), shape[::-1], dtype=dtype, block_size=(8, 8, 8), order="F"
+    )
+    np.testing.assert_array_equal(back.reshape(shape[::-1]).T, labels)
+
+
+def test_one_id_after_the_other_shares_its_table() -> None:
+    from napari_ouroboros.volumes.cseg_kernel import encode
+
+    # 512 blocks with two words each, the word before them, and the one id.
+    assert len(encode(np.zeros((64, 64, 64), np.uint64))) == 4 * (1 + 1024 + 2)
+    assert len(encode(np.full((64, 64, 64), 7, np.uint32))) == 4 * (1 + 1024 + 1)
+
+
+def test_chunks_too_large_for_it_are_written_all_the_same(tmp_path: Path) -> None:
+    labels = random_labels((128, 128, 66))
+    write_all(tmp_path / "out", labels, chunk=(128, 128, 128))
+    np.testing.assert_array_equal(by_cloud_volume(tmp_path / "out")[..., 0], labels)
+
+
 # unfinished ones -----------------------------------------------------------------------------
 
 

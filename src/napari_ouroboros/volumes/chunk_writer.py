@@ -143,21 +143,31 @@ class ChunkWriter(ABC):
         pieces = [part for part in parts if self.kind == "image" or part[1].any()]
         if not pieces:
             return 0
-        import tensorstore as ts
-
         with self.folder.writing():
             try:
-                if self.sharded:
-                    # One transaction, or a shard would be read and rewritten for every chunk.
-                    with ts.Transaction() as transaction:
-                        _write_all(self._store.with_transaction(transaction), pieces)
-                else:
-                    _write_all(self._store, pieces)
+                self._write_pieces(pieces)
             except (ValueError, OSError) as error:
                 raise self._trouble(error, sum(piece.nbytes for _, piece in pieces)) from error
         with self._count_lock:
             self.chunks_written += len(pieces)
         return len(pieces)
+
+    def _write_pieces(self, pieces: Sequence[tuple[Box, NDArray[Any]]]) -> None:
+        """Write whole chunks (z, y, x, channel), and return when they are on disk.
+
+        Raises
+        ------
+        ValueError, OSError
+            As tensorstore and the system do.
+        """
+        if not self.sharded:
+            _write_all(self._store, pieces)
+            return
+        import tensorstore as ts
+
+        # One transaction, or a shard would be read and rewritten for every chunk.
+        with ts.Transaction() as transaction:
+            _write_all(self._store.with_transaction(transaction), pieces)
 
     def _checked(self, box: Box, array: NDArray[Any], unit: Sequence[int]) -> NDArray[Any]:
         """Array (z, y, x, channel) that fits `box`; a misfit is a mistake of the caller."""
@@ -175,7 +185,9 @@ class ChunkWriter(ABC):
 
     def _trouble(self, error: Exception, n_bytes: int) -> DestinationError:
         code = re.search(r"os_error_code='(\d+)'", str(error))
-        if code:
+        if isinstance(error, OSError) and error.errno:
+            number, text = error.errno, error.strerror or one_line(error)
+        elif code:
             number = int(code.group(1))
             text = os.strerror(number)
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from napari_ouroboros.errors import UserError, one_line
 from napari_ouroboros.volumes.chunk_writer import OUR_KEY, ChunkWriter, lengths, whole_numbers
@@ -28,6 +28,9 @@ __all__ = ["OUR_KEY", "Box", "PrecomputedWriter", "is_our_precomputed", "our_met
 
 DATA_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32")
 BLOCK = (8, 8, 8)
+
+# Offsets in a chunk have 24 bits, which any ids of a chunk of this size need less of.
+_MOST_VOXELS = 2**20
 
 # A shard's chunks are held in memory while it is written, by every thread.
 _SHARD_BYTES = 128 * 1024 * 1024
@@ -204,6 +207,31 @@ class PrecomputedWriter(ChunkWriter):
             self.unit = shard_unit(self.shape, self.chunk, chunk_bytes)
         self._info["scales"].append(scale)
         self.folder.last("info", (json.dumps(self._info, indent=2) + "\n").encode())
+
+    def _write_pieces(self, pieces: Sequence[tuple[Box, NDArray[Any]]]) -> None:
+        if not self._encoded_here:
+            super()._write_pieces(pieces)
+            return
+        from napari_ouroboros.volumes.cseg_kernel import encode
+
+        folder = self.folder.path / self.key
+        folder.mkdir(parents=True, exist_ok=True)
+        for box, piece in pieces:
+            spans = [
+                f"{low + offset}-{high + offset}"
+                for (low, high), offset in zip(box, self.voxel_offset, strict=True)
+            ]
+            (folder / "_".join(reversed(spans))).write_bytes(encode(piece[..., 0]))
+
+    @property
+    def _encoded_here(self) -> bool:
+        """Whether chunks are plain files that our own encoder writes, much faster."""
+        return (
+            self.encoding == "compressed_segmentation"
+            and not self.sharded
+            and self.channels == 1
+            and math.prod(self.chunk) <= _MOST_VOXELS
+        )
 
     def _sharding(self) -> dict[str, Any]:
         grid = [math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True)]
