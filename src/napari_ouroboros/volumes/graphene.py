@@ -86,9 +86,12 @@ def read_graphene(fetcher: Fetcher, location: Location) -> VolumeInfo:
 class GrapheneReader:
     """See `napari_ouroboros.volumes.readers.Reader`."""
 
-    def __init__(self, location: Location, info: VolumeInfo, timeout: float) -> None:
+    def __init__(
+        self, location: Location, info: VolumeInfo, timeout: float, decoder: str | None = None
+    ) -> None:
         self._location = at_one_moment(location)
         self._info = info
+        self._decoder = decoder  # the reader of the supervoxels; None: as `choose_reader` says
         self._timeout = timeout
         self._lock = threading.Lock()
         self._parts: tuple[Any, _Roots] | None = None
@@ -117,7 +120,7 @@ class GrapheneReader:
                 finally:
                     fetcher.close()
                 place = graph.supervoxels
-                name, _ = choose_reader(place, self._info)
+                name, _ = choose_reader(place, self._info, self._decoder)
                 fetcher = make_fetcher(place, self._timeout)
                 reader = make_reader(name, place, self._info, fetcher)
                 self._parts = reader, _Roots(graph, self._timeout)

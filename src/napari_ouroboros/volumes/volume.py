@@ -170,7 +170,7 @@ class Volume:
         if self._location.format == "graphene":
             from napari_ouroboros.volumes.graphene import GrapheneReader
 
-            reader = GrapheneReader(self._location, self._info, self.timeout)
+            reader = GrapheneReader(self._location, self._info, self.timeout, self.reader)
         else:
             fetcher = make_fetcher(self._location, self.timeout)
             reader = make_reader(self.reader, self._location, self._info, fetcher)
