@@ -344,3 +344,16 @@ def test_real_data_and_its_like(em_neurite: Path | None, tmp_path: Path) -> None
     assert got.dtype == np.uint32
     assert len(np.unique(got)) > 3
     np.testing.assert_array_equal(got, np.asarray(wanted)[..., 0].T)
+
+
+def test_a_part_of_a_lazy_array_costs_the_same_in_a_volume_of_any_size(tmp_path: Path) -> None:
+    write_by_hand(tmp_path, [np.full((1, 8, 8, 8), 3, "uint8")])
+    info = json.loads((tmp_path / "info").read_text())
+    info["scales"][0]["size"] = [1600, 1600, 1600]  # eight million chunks
+    (tmp_path / "info").write_text(json.dumps(info))
+    lazy = open_volume(tmp_path).dask(0)
+    assert lazy.numblocks == (200, 200, 200)
+    lazy[:1, :1, :1].compute(scheduler="sync")
+    start = time.process_time()
+    assert (lazy[4, 2:8, 3:5].compute(scheduler="sync") == 3).all()
+    assert time.process_time() - start < 1  # to list the chunks would take 15 s
