@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -18,28 +17,27 @@ from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.geometry.touched import block_box
 from napari_ouroboros.operations.backproject_report import BackprojectOptions, BackprojectReport
-from napari_ouroboros.operations.destination import Scale, check_coarser, notice_shift, scales_of
+from napari_ouroboros.operations.destination import (
+    Scale,
+    check_coarser,
+    label_folder,
+    label_writer,
+    notice_shift,
+    scales_of,
+    staged,
+)
 from napari_ouroboros.operations.gather import Block, Gatherer, LabelGrid
 from napari_ouroboros.operations.merge import TouchedBlock, merge, touched_blocks
-from napari_ouroboros.operations.outputs import (
-    CHUNK,
-    check_free,
-    is_replaceable,
-    local_path,
-    output_kind,
-    volume_writer,
-)
+from napari_ouroboros.operations.outputs import CHUNK, check_free
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
 from napari_ouroboros.operations.pyramid import CoarserScale
 from napari_ouroboros.operations.sampler import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
-    from napari_ouroboros.operations.outputs import Output
     from napari_ouroboros.volumes import Volume
     from napari_ouroboros.volumes.chunk_writer import ChunkWriter, WrittenVolume
     from napari_ouroboros.volumes.label_stack import LabelStack
     from napari_ouroboros.volumes.level import Index
-    from napari_ouroboros.volumes.staging import StagedFolder
 
 # Bytes of shard indices that are kept while a pyramid is made.
 _INDEX_CACHE = 16 * 2**20
@@ -147,13 +145,13 @@ class BackprojectJob:
         command: str | None = None,
     ) -> None:
         self.start = time.monotonic()
-        self.path, self.output = _folder(destination)
+        self.path, self.output = label_folder(destination)
         if sharded and self.output == "zarr":
             raise UserError(
                 "OME-Zarr results are not sharded; write a precomputed folder, or no shards"
             )
         self.sharded = sharded
-        self.conflicts = None if conflicts is None else _folder(conflicts)
+        self.conflicts = None if conflicts is None else label_folder(conflicts)
         if self.conflicts is not None and self.conflicts[0] == self.path:
             raise UserError("the conflicts need a folder of their own, not the labels'")
         for path, _ in filter(None, ((self.path, self.output), self.conflicts)):
@@ -226,17 +224,18 @@ class BackprojectJob:
     def run(self, progress: Progress | None, cancel: Cancel | None) -> BackprojectReport:
         """Do it."""
         with self._files, ExitStack() as stack:
-            folder = self._new_folder(stack, self.path, self.output)
-            self._writer = self._new_writer(
-                folder, self.output, self.scale, self.dtype, {}, self.sharded
+            folder = stack.enter_context(staged(self.path, self.output, self.overwrite))
+            self._writer = label_writer(
+                folder, self.output, self.scale, self.dtype, self._facts(self.scale), self.sharded
             )
             conflicts = None
             if self.conflicts is not None:
-                conflicts = self._new_folder(stack, *self.conflicts)
-                self._conflict_writer = self._new_writer(
-                    conflicts, self.conflicts[1], self._conflict_scale, np.uint8,
-                    {"conflicts": True},
-                )  # fmt: skip
+                place, output = self.conflicts
+                conflicts = stack.enter_context(staged(place, output, self.overwrite))
+                facts = {**self._facts(self._conflict_scale), "conflicts": True}
+                self._conflict_writer = label_writer(
+                    conflicts, output, self._conflict_scale, np.uint8, facts
+                )
             self._coarser_writers = {
                 scale.mip: self._writer.coarser(
                     shape=scale.written.shape,
@@ -275,40 +274,17 @@ class BackprojectJob:
 
     # -- what is written ----------------------------------------------------------------------
 
-    def _new_folder(self, stack: ExitStack, path: Path, output: Output) -> StagedFolder:
-        from napari_ouroboros.volumes.staging import StagedFolder
-
-        is_ours = partial(is_replaceable, output=output)
-        return stack.enter_context(StagedFolder(path, self.overwrite, is_ours))
-
-    def _new_writer(
-        self,
-        folder: StagedFolder,
-        output: Output,
-        scale: Scale,
-        dtype: DTypeLike,
-        facts: dict[str, Any],
-        sharded: bool = False,
-    ) -> ChunkWriter:
-        facts["frames_sha256"] = [g.straightening.recipe_hash for g in self.gatherers]
-        facts["mip"] = scale.mip
+    def _facts(self, scale: Scale) -> dict[str, Any]:
+        """What the result says of itself."""
+        facts: dict[str, Any] = {
+            "frames_sha256": [g.straightening.recipe_hash for g in self.gatherers],
+            "mip": scale.mip,
+        }
         if any(scale.shift_nm):
             facts["shift_nm"] = scale.shift_nm
         if self.command:
             facts["command"] = self.command
-        options: dict[str, Any] = {"sharded": True} if sharded else {}
-        return volume_writer(output)(
-            folder,
-            shape=scale.written.shape,
-            resolution=scale.written.resolution,
-            voxel_offset=scale.written.voxel_offset,
-            dtype=dtype,
-            kind="segmentation",
-            chunk=CHUNK,
-            key=scale.key,
-            extra_info=facts,
-            **options,
-        )
+        return facts
 
     def _unit(self, scale: Scale) -> Index:
         """Voxels of a write unit."""
@@ -380,16 +356,6 @@ class BackprojectJob:
     def _finest(self) -> WrittenVolume:
         """What the coarser scales are made from; whole chunks are read, so only indices repeat."""
         return self._writer.read_back(_INDEX_CACHE if self.sharded else 0)
-
-
-def _folder(path: str | os.PathLike[str]) -> tuple[Path, Output]:
-    output = output_kind(path)
-    if output == "tiff":
-        raise UserError(
-            "labels go home into a precomputed folder or a .zarr; "
-            f"{os.fspath(path)} asks for a TIFF"
-        )
-    return local_path(path), output
 
 
 def _open(files: ExitStack, labels: Any, cache_bytes: int, timeout: float) -> LabelStack:

@@ -1,21 +1,33 @@
-"""The grids on which labels go home: the source's own, as far as the destination can say them."""
+"""Where labels go home to: the source's own grids, as far as the destination can say them."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from napari_ouroboros.errors import Notice, UserError
 from napari_ouroboros.geometry import Grid
+from napari_ouroboros.operations.outputs import (
+    CHUNK,
+    Output,
+    is_replaceable,
+    local_path,
+    output_kind,
+    volume_writer,
+)
 
 if TYPE_CHECKING:
-    from napari_ouroboros.operations.outputs import Output
     from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.volumes.chunk_writer import ChunkWriter
+    from napari_ouroboros.volumes.staging import StagedFolder
 
 # Voxels by which a result may lie beside its source without a word: no viewer shows it.
 _TOLERANCE = 0.01
@@ -119,6 +131,54 @@ def notice_shift(scale: Scale) -> None:
             Notice,
             stacklevel=3,
         )
+
+
+def label_folder(path: str | os.PathLike[str]) -> tuple[Path, Output]:
+    """The folder that a destination names, and the kind of volume it asks for.
+
+    Raises
+    ------
+    UserError
+        It asks for a TIFF.
+    """
+    output = output_kind(path)
+    if output == "tiff":
+        raise UserError(
+            "labels go home into a precomputed folder or a .zarr; "
+            f"{os.fspath(path)} asks for a TIFF"
+        )
+    return local_path(path), output
+
+
+def staged(path: Path, output: Output, overwrite: bool) -> StagedFolder:
+    """The folder of a result in the making."""
+    from napari_ouroboros.volumes.staging import StagedFolder
+
+    return StagedFolder(path, overwrite, partial(is_replaceable, output=output))
+
+
+def label_writer(
+    folder: StagedFolder,
+    output: Output,
+    scale: Scale,
+    dtype: DTypeLike,
+    facts: dict[str, Any],
+    sharded: bool = False,
+) -> ChunkWriter:
+    """The writer of the finest scale of labels."""
+    options: dict[str, Any] = {"sharded": True} if sharded else {}
+    return volume_writer(output)(
+        folder,
+        shape=scale.written.shape,
+        resolution=scale.written.resolution,
+        voxel_offset=scale.written.voxel_offset,
+        dtype=dtype,
+        kind="segmentation",
+        chunk=CHUNK,
+        key=scale.key,
+        extra_info=facts,
+        **options,
+    )
 
 
 def _recorded_levels(recorded: dict[str, Any] | None) -> list[tuple[Grid, str]]:

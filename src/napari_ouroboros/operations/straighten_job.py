@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,19 @@ class StraightenReport:
     seconds: float
 
 
+class StraightenOptions(TypedDict, total=False):
+    """Keywords of `straighten_to` and `StraightenJob`, explained in the former."""
+
+    slices: tuple[int, int] | None
+    fill: float | None
+    missing: Missing | None
+    kind: str | None
+    memory: int
+    threads: int | None
+    overwrite: bool
+    command: str | None
+
+
 def straighten_to(
     path: str | os.PathLike[str],
     volume: Volume,
@@ -85,16 +98,9 @@ def straighten_to(
     mip: int = 0,
     interpolation: str | None = None,
     *,
-    slices: tuple[int, int] | None = None,
-    fill: float | None = None,
-    missing: Missing | None = None,
-    kind: str | None = None,
-    memory: int = DEFAULT_MEMORY,
-    threads: int | None = None,
-    overwrite: bool = False,
-    command: str | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    **options: Unpack[StraightenOptions],
 ) -> StraightenReport:
     """Straighten into a file, streamed: never the whole stack in memory.
 
@@ -134,10 +140,7 @@ def straighten_to(
         One line each; the destination is as it was before.
     """
     start = time.monotonic()
-    job = StraightenJob(
-        path, volume, straightening, mip, interpolation, slices=slices, fill=fill, missing=missing,
-        kind=kind, memory=memory, threads=threads, overwrite=overwrite, command=command,
-    )  # fmt: skip
+    job = StraightenJob(path, volume, straightening, mip, interpolation, **options)
     return job.run(progress, cancel, start)
 
 
