@@ -124,10 +124,11 @@ def sample(
 
 def start_compiling(interpolation: Interpolation, dtype: np.dtype[Any]) -> None:
     """Begin to make the kernels ready that slices of such a volume need; returns at once."""
-    is_ready(TRANSPORT, compile_transport)
     _compiled("mark", None, wait=False)
     bits = np.dtype(f"u{dtype.itemsize}")
     _compiled(interpolation, bits if interpolation == "nearest" else dtype, wait=False)
+    # Last: its likeness is quick, and a run from the shell has its frames by now.
+    is_ready(TRANSPORT, compile_transport)
 
 
 def _range(dtype: np.dtype[Any]) -> tuple[float, float]:
