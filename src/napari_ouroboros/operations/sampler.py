@@ -255,10 +255,8 @@ class SliceSampler:
         self.missing_chunks.update((int(z), int(y), int(x)) for z, y, x in absent)
 
     def _name(self, index: NDArray[np.int64]) -> str:
-        from napari_ouroboros.volumes.precomputed import chunk_name
-
         z, y, x = (int(i) for i in index)
-        return chunk_name(self.level, (z, y, x))
+        return self.volume.chunk_name(self.mip, (z, y, x))
 
     # -- the pool -------------------------------------------------------------------------
 

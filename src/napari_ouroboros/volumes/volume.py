@@ -134,6 +134,18 @@ class Volume:
         """
         return self.mip(mip).chunk_box(index)
 
+    def chunk_name(self, mip: int, index: Index) -> str:
+        """Return the name, below `url`, of the file that a chunk is in, or would be in.
+
+        Precomputed shards are not named: which one it is takes a voxel library to find out.
+        """
+        level = self.mip(mip)
+        if level.array is None:
+            return chunk_name(level, index)
+        from napari_ouroboros.volumes.zarr import array_chunk_name
+
+        return array_chunk_name(level, index)
+
     def fetch_chunk(self, mip: int, index: Index) -> NDArray[Any] | None:
         """Return one chunk, or ``None`` if the store has none there.
 
@@ -261,7 +273,7 @@ class Volume:
                 if chunk is not None:
                     out[tuple(target)] = np.moveaxis(chunk[(slice(None), *inside)], 0, -1)
                 elif missing == "error":
-                    raise self._missing_error(level, index)
+                    raise self._missing_error(mip, index)
                 else:
                     out[tuple(target)] = value
         return out[..., 0] if self.channels == 1 else out
@@ -309,18 +321,13 @@ class Volume:
         if chunk is None:
             level = self.mip(mip)
             if missing == "error":
-                raise self._missing_error(level, index)
+                raise self._missing_error(mip, index)
             size = [b - a for a, b in level.chunk_box(index)]
             chunk = np.full((self.channels, *size), self._checked_fill(missing, fill))
         return chunk[0] if self.channels == 1 else np.moveaxis(chunk, 0, -1)
 
-    def _missing_error(self, level: Level, index: Index) -> SourceError:
-        name = chunk_name(level, index)
-        if level.array is not None:
-            from napari_ouroboros.volumes.zarr import array_chunk_name
-
-            name = array_chunk_name(level, index)
-        name = self._location.shown(name)
+    def _missing_error(self, mip: int, index: Index) -> SourceError:
+        name = self._location.shown(self.chunk_name(mip, index))
         return SourceError(f"chunk {name} is missing; --missing fill reads it as the fill value")
 
     def _checked_fill(self, missing: str, fill: float) -> Any:
