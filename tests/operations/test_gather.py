@@ -75,7 +75,7 @@ def centres(grid: Grid, index: tuple[int, int, int], chunk: int, shape: tuple[in
     return grid.to_nm(np.array(index) * chunk) + voxels * np.asarray(grid.resolution)
 
 
-def labels_at(labels: LabelGrid, index: Floats) -> NDArray:
+def labels_at(labels: LabelGrid, index: Floats) -> NDArray[np.uint64]:
     """The contract's sentence: label index i' is recipe index (i' + 1/2) / f - 1/2 + offset."""
     at = np.floor((index - labels.offset + 0.5) * labels.scale)
     known = np.isfinite(index[..., 0]) & np.all((at >= 0) & (at < labels.shape), -1)
@@ -222,6 +222,49 @@ def test_voxels_on_the_rims_of_samples(direction: tuple[int, int, int], size: in
         for index, segments in touched_chunks(map_, grid, (31, 31, 31)):
             fast = gatherer.block(index, (31, 31, 31), segments, distances=False)
             expect_the_same(fast, gatherer.block(index, (31, 31, 31), segments))
+
+
+def expect_located(
+    map_: Straightening, grid: Grid, chunk: int, labels: LabelGrid
+) -> NDArray[np.int64]:
+    """All chunks of a map against `locate`; the claims of all of them, added up."""
+    gatherer = Gatherer(map_, grid, labels)
+    claims = np.zeros(256, np.int64)
+    for index, segments in touched_chunks(map_, grid, (chunk,) * 3):
+        fast = gatherer.block(index, (chunk,) * 3, segments, distances=False)
+        found, contested = map_.locate(centres(grid, index, chunk, fast.labels.shape))
+        np.testing.assert_array_equal(fast.claims > 0, np.isfinite(found[..., 0]))
+        np.testing.assert_array_equal(fast.claims > 1, contested)
+        np.testing.assert_array_equal(fast.labels, labels_at(labels, found))
+        claims += np.bincount(fast.claims.ravel(), minlength=256)
+    return claims
+
+
+def test_two_sure_claims_are_compared_exactly() -> None:
+    """A track of two long straight limbs, 90 nm apart, in slices that reach 120 nm."""
+    turn = np.linspace(-0.5 * np.pi, 0.5 * np.pi, 7)
+    end = np.stack([600 + 45 * np.cos(turn), 45 * np.sin(turn), 0 * turn], 1)
+    way = np.concatenate([end, [[300, 45, 3]], end * [-1, -1, 1], [[-300, -45, -3]]])
+    map_ = Straightening(Trace(way + 2000.0, closed=True), 24, 24, 10.0, 10.0)
+    assert np.isfinite(map_.groups.limits[:, 0]).mean() > 0.5
+    labels = np.arange(1, np.prod(map_.shape) + 1, dtype=np.uint32).reshape(map_.shape)
+    claims = expect_located(map_, around(map_, (9.0, 9.5, 10.0)), 40, LabelGrid.of(labels, map_))
+    assert claims[2] > 10_000
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_the_seam_of_a_closed_map(scale: float) -> None:
+    """The last half of the last slice's segment is the first slice's, also where models hold."""
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    ring = 320 * np.stack([0 * angle, np.sin(angle), np.cos(angle)], 1) + 3333.3
+    map_ = Straightening(Trace(ring, closed=True), 20, 20, 10.0, 2 * np.pi * 320 / 192)
+    assert len(map_.frames) == 192
+    assert np.isfinite(map_.groups.limits[-1, 0])
+    shape = tuple(int(np.floor(n * scale + 0.5)) for n in map_.shape)
+    labels = np.arange(1, np.prod(shape) + 1, dtype=np.uint32).reshape(shape)
+    grid = around(map_, (11.0, 7.0, 8.0))
+    claims = expect_located(map_, grid, 40, LabelGrid.of(labels, map_, scale=(scale,) * 3))
+    assert claims[1] > 10_000
 
 
 def test_one_claim_after_another_in_the_same_room() -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.geometry.straightening import Straightening
 
 Float = NDArray[np.float64]
+# Segments whose boxes are opened at once: memory does not grow with the trace.
+_BATCH = 4096
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
@@ -46,42 +48,62 @@ def touched_chunks(
         ``chunk`` zyx index; ``segments`` increasing, -1 and the last one being the
         straight extensions of an open trace.
     """
-    size = np.asarray(chunk)
+    size, shape = np.asarray(chunk), np.asarray(grid.shape)
     numbers, low, high, centre, radius = _segment_boxes(straightening)
+    parts = [slice(i, i + _BATCH) for i in range(0, len(numbers), _BATCH)]
+    found = [
+        _pairs(numbers[part], low[part], high[part], centre[part], radius[part], grid, size)
+        for part in parts
+    ]
+    chunks, segments = (np.concatenate(column) for column in zip(*found, strict=True))
+    if not len(chunks):
+        return []
+    # Chunks by number, and the segments of each in order.
+    order = np.lexsort((segments, chunks))
+    chunks, segments = chunks[order], segments[order]
+    breaks = np.flatnonzero(np.diff(chunks)) + 1
+    starts = np.concatenate([[0], breaks])
+    index = np.stack(np.unravel_index(chunks[starts], tuple(-(-shape // size))), axis=1)
+    touched = [
+        TouchedChunk((int(z), int(y), int(x)), own)
+        for (z, y, x), own in zip(index, np.split(segments, breaks), strict=True)
+    ]
+    return sorted(touched, key=lambda item: (item.segments[0], item.chunk))
+
+
+def _pairs(
+    numbers: NDArray[np.int64],
+    low: Float,
+    high: Float,
+    centre: Float,
+    radius: Float,
+    grid: Grid,
+    size: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of chunks (in C order), and of the segments that may reach into them."""
+    shape = np.asarray(grid.shape)
     first = np.ceil(grid.to_index(low) - 1e-6)
     last = np.floor(grid.to_index(high) + 1e-6)
-    inside = np.all((last >= first) & (last >= 0) & (first < grid.shape), axis=1)
-    limit = np.asarray(grid.shape) - 1
-    first = np.clip(first, 0, limit).astype(np.int64) // size
-    last = np.clip(last, 0, limit).astype(np.int64) // size
-    pairs = [
-        (numbers[i], z, y, x)
-        for i in np.flatnonzero(inside)
-        for z in range(first[i, 0], last[i, 0] + 1)
-        for y in range(first[i, 1], last[i, 1] + 1)
-        for x in range(first[i, 2], last[i, 2] + 1)
-    ]
-    if not pairs:
-        return []
-    table = np.array(pairs, np.int64)
+    inside = np.flatnonzero(np.all((last >= first) & (last >= 0) & (first < shape), axis=1))
+    first = np.clip(first[inside], 0, shape - 1).astype(np.int64) // size
+    last = np.clip(last[inside], 0, shape - 1).astype(np.int64) // size
+    # Every chunk of every box: the number within its box counted up, then taken apart.
+    extent = last - first + 1
+    counts = extent.prod(axis=1)
+    row = np.repeat(np.arange(len(inside)), counts)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    z, rest = np.divmod(within, extent[row, 1] * extent[row, 2])
+    y, x = np.divmod(rest, extent[row, 2])
+    index = first[row] + np.stack([z, y, x], axis=1)
     # Of the box only what the sphere around the segment reaches.
-    row = table[:, 0] - numbers[0]
-    corner = table[:, 1:] * size
+    row = inside[row]
+    corner = index * size
     near = np.clip(
-        centre[row],
-        grid.to_nm(corner),
-        grid.to_nm(np.minimum(corner + size, grid.shape) - 1),
+        centre[row], grid.to_nm(corner), grid.to_nm(np.minimum(corner + size, shape) - 1)
     )
-    table = table[np.sum((near - centre[row]) ** 2, axis=1) <= radius[row] ** 2]
-    order = np.lexsort((table[:, 0], table[:, 3], table[:, 2], table[:, 1]))
-    table = table[order]
-    breaks = np.flatnonzero(np.any(np.diff(table[:, 1:], axis=0) != 0, axis=1)) + 1
-    chunks = [
-        TouchedChunk((int(part[0, 1]), int(part[0, 2]), int(part[0, 3])), part[:, 0].copy())
-        for part in np.split(table, breaks)
-        if len(part)
-    ]
-    return sorted(chunks, key=lambda item: (item.segments[0], item.chunk))
+    reached = np.sum((near - centre[row]) ** 2, axis=1) <= radius[row] ** 2
+    chunks = np.ravel_multi_index(tuple(index[reached].T), tuple(-(-shape // size)))
+    return chunks, numbers[row[reached]]
 
 
 def block_box(
