@@ -123,7 +123,9 @@ def test_what_is_not_there(straighten: Callable[..., str], shell: Shell, scene: 
     moved = move("moved.json", "precomputed://file://./gone")
     straighten("", "there is no folder", str(scene.folder / "gone"), state=moved)
     zarr = move("as_zarr.json", "zarr2://file://./gone")
-    straighten("", "zarr is not supported yet", state=zarr)
+    straighten("", "there is no folder", str(scene.folder / "gone"), state=zarr)
+    nifti = move("as_nifti.json", "nifti://https://localhost/scan.nii.gz")
+    straighten("", "NIfTI is not supported", state=nifti)
 
 
 # -- settings ---------------------------------------------------------------------------------
@@ -161,7 +163,7 @@ def test_what_is_not_there(straighten: Callable[..., str], shell: Shell, scene: 
         ("--fill 300", ("300", "uint8", "0 to 255")),
         ("--fill 0.5", ("0.5", "uint8")),
         ("--fill nan", ("nan", "uint8")),
-        ("--interpolation cubic", ("--interpolation", "'cubic'", "'nearest', 'linear'")),
+        ("--interpolation lanczos", ("--interpolation", "'lanczos'", "'nearest', 'linear'")),
         ("--memory 0", ("--memory", "'0'")),
         ("--threads none", ("--threads", "'none'")),
         ("--timeout -1", ("--timeout", "over 0")),
@@ -218,7 +220,7 @@ def test_jobs_in_python(scene: Scene, tmp_path: Path) -> None:
         ("no mip 2; .* 0: 10 x 8 x 8 nm; 1:", lambda: ou.straighten(volume, map_, 2)),
         ("no mip 2", lambda: ou.straighten_to(out, volume, map_, 2)),
         ("invent label ids", lambda: ou.straighten(cells, map_, 0, "linear")),
-        ("'cubic'", lambda: ou.straighten_to(out, volume, map_, 0, "cubic")),
+        ("'lanczos'", lambda: ou.straighten_to(out, volume, map_, 0, "lanczos")),
         ("90:95 .* 0:94", lambda: ou.straighten_to(out, volume, map_, slices=(90, 95))),
         ("300.* uint8", lambda: ou.straighten(volume, map_, fill=300)),
         ("'maybe'", lambda: ou.straighten(volume, map_, missing="maybe")),  # type: ignore[arg-type]

@@ -72,6 +72,8 @@ def open_volume(
     place = parse_location(url)
 
     def read() -> tuple[Location, VolumeInfo]:
+        if place.local and not os.path.isdir(place.base):
+            raise UserError(f"there is no folder {place.base}")
         fetcher = _Once(make_fetcher(place, open_timeout))
         try:
             location = place
@@ -156,8 +158,6 @@ def read_metadata(
 
 def _find_format(fetcher: Fetcher, location: Location) -> Format:
     """Return the format of what is at a bare address, by the metadata file that is there."""
-    if location.local and not os.path.isdir(location.base):
-        raise UserError(f"there is no folder {location.base}")
     # The usual one first and alone; where the name says something else, it waits for the rest.
     refusal: SourceError | None = None
     first, rest = ["info"], [name for name in _FILES if name != "info"]
@@ -193,9 +193,7 @@ def _look(fetcher: Fetcher, location: Location, names: Sequence[str]) -> str | N
     return None
 
 
-def _nothing_there(location: Location) -> Exception:
-    if location.local and not os.path.isdir(location.base):
-        return UserError(f"there is no folder {location.base}")
+def _nothing_there(location: Location) -> SourceError:
     # Not as a part of one URL: the first is what most who come here have left out.
     others = ", zarr.json, .zattrs or attributes.json" if location.format == "auto" else ""
     return SourceError(
