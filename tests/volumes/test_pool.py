@@ -176,6 +176,27 @@ def test_missing_chunks_take_no_slot_and_are_remembered() -> None:
         assert volume.asked.count((0, 0, 0)) == 1
 
 
+def test_what_it_holds_is_known_without_fetching() -> None:
+    volume, pool = make(3)
+    volume.absent = {(0, 1, 0)}
+    ids = np.array([(0, 0, 0), (0, 1, 0)])
+    with pool:
+        assert pool.holds(np.empty((0, 3), np.int64))
+        assert not pool.holds(ids)
+        assert not volume.asked
+        volume.gate.clear()
+        ticket = request(pool, *map(tuple, ids.tolist()))
+        assert not pool.holds(ids)  # on their way
+        volume.gate.set()
+        ticket.wait()
+        assert pool.holds(ids)
+        ticket.release()
+        assert pool.holds(ids)
+        request(pool, (1, 0, 0), (1, 0, 1), (1, 1, 0)).wait()
+        assert not pool.holds(ids)
+        assert pool.holds(ids[1:])  # known to be missing
+
+
 def test_an_error_goes_to_all_who_wait_and_is_not_kept() -> None:
     volume, pool = make(3)
     volume.broken = {(0, 0, 1)}
