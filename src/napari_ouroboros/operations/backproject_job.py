@@ -209,6 +209,7 @@ class BackprojectJob:
         """What the run will visit and hold; computed from geometry alone."""
         voxels = int(np.prod(CHUNK))
         slices = max((g.largest_need(self.blocks) for g in self.gatherers), default=0)
+        kept = sum(int(np.prod(g.labels.shape)) * g.labels.dtype.itemsize for g in self.gatherers)
         return Plan(
             "backprojection",
             [
@@ -217,7 +218,8 @@ class BackprojectJob:
             ],
             bytes_to_fetch=0,
             bytes_to_write=len(self.blocks) * voxels * self.dtype.itemsize,
-            memory_bytes=self.threads * (voxels * 9 + self._held_bytes + slices),
+            memory_bytes=min(kept, self.memory // 4)
+            + self.threads * (voxels * 9 + self._held_bytes + slices),
             later=[unit for scale in self.pyramid for unit in self._coarser_units(scale)],
         )
 
