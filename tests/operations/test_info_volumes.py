@@ -45,8 +45,8 @@ def test_shards(tmp_path: Path) -> None:
     write_tensorstore(tmp_path, ARRAY, "compressed_segmentation", sharding=SHARDS)
     facts = describe(str(tmp_path))
     assert facts["levels"][0]["sharded"]
-    assert "compressed_segmentation, sharded\nread with tensorstore: " in as_text(facts)
-    assert describe(str(tmp_path), reader="cloud-volume")["reader_reason"] == "as asked"
+    assert "compressed_segmentation, sharded\nread with cloud-volume: " in as_text(facts)
+    assert describe(str(tmp_path), reader="tensorstore")["reader_reason"] == "as asked"
 
 
 def test_n5(tmp_path: Path) -> None:
