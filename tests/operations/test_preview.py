@@ -15,8 +15,10 @@ from oracles.precomputed import write_by_hand
 
 from napari_ouroboros import Straightening, Trace, UserError, Volume, open_volume, straighten
 from napari_ouroboros.errors import Cancelled
-from napari_ouroboros.geometry import sampling
+from napari_ouroboros.geometry import sample_kernel, sampling
+from napari_ouroboros.operations.boxes import Box
 from napari_ouroboros.operations.preview import Preview
+from napari_ouroboros.operations.sampler import SliceSampler
 
 SHAPE, CHUNK, STEP = (60, 64, 70), (16, 16, 16), 8.0
 POINTS = np.array([[5.0, 20, 20], [20, 30, 40], [40, 35, 30], [55, 30, 50]]) * STEP
@@ -164,6 +166,24 @@ def test_waiting_can_be_cancelled(folder: Path, http_server: Callable[..., Local
     assert time.monotonic() - start < 2
     with pytest.raises(Cancelled, match="closed"):
         preview.slice(map_of(), 20)
+
+
+@pytest.mark.filterwarnings("ignore::napari_ouroboros.Notice")
+def test_one_compiled_kernel_serves_whole_runs_parts_and_previews(volume: Volume) -> None:
+    """A second one, for arrays laid out otherwise, would take seconds in the middle of a run."""
+    map_ = map_of()
+    straighten(volume, map_).compute()
+    with SliceSampler(volume, map_, 0, "linear", memory=8 * 16**3) as sampler:
+        sampler.read(Box((3, 9), (2, 11), (5, 6)))
+    sampling._compiled("linear", np.dtype("u1"), wait=True)
+    with Preview(volume) as preview:
+        preview.slice(map_, 4)
+        preview.strip(map_, axis="row", step=3)
+    uint8 = [s for s in sample_kernel.linear.signatures if str(s[0].dtype) == "uint8"]
+    assert len(uint8) == 1
+    with Preview(volume) as preview:
+        preview.slice(map_, 4, interpolation="nearest")
+    assert {str(s[0].dtype)[:4] for s in sample_kernel.nearest.signatures} <= {"uint"}
 
 
 def test_a_pool_smaller_than_a_slice(volume: Volume) -> None:
