@@ -12,6 +12,7 @@ import tensorstore as ts
 import zarr
 from numpy.typing import NDArray
 from oracles.precomputed import write_by_hand
+from shell import Shell
 from small_scene import RESOLUTION, Scene
 
 import napari_ouroboros as no
@@ -312,3 +313,26 @@ def test_a_source_whose_voxel_size_was_given(scene: Scene, tmp_path: Path) -> No
     assert source.levels[0].resolution == RESOLUTION
     no.backproject(tmp_path / "a.zarr", recipe, tmp_path / "home.zarr")
     assert place(tmp_path / "home.zarr") == ([10, 8, 8], [5, 4, 4])
+
+
+# from the shell ------------------------------------------------------------------------------
+
+
+def test_from_the_shell(shell: Shell, scene: Scene, tmp_path: Path) -> None:
+    small = ("--image-layer", "em", "--width", 12, "--height", 12)
+    straight, home = tmp_path / "em.ome.zarr", tmp_path / "home.ome.zarr"
+    assert shell("straighten", scene.state, *small, "-o", straight).code == 0
+    words = ("backproject", straight, "--recipe", tmp_path / "em.recipe.json", "--json")
+    told = json.loads(shell(*words, "--pyramid", "-o", home).out)
+    assert (told["mip"], told["coarser_mips"]) == (0, [1])
+    assert told["voxels_labelled"] == np.count_nonzero(level(home))
+    # The source's second level is at half the offset, rounded down: half a voxel aside in x.
+    assert place(home, 1) == ([20, 16, 16], [310, 808, -56])
+    assert level(home, "1").shape == (36, 40, 48)
+    assert level(home, "1").any()
+    assert json.loads(shell(*words, "--sharded", "-o", tmp_path / "home").out)["dtype"] == "uint8"
+    np.testing.assert_array_equal(by_tensorstore(tmp_path / "home"), level(home))
+    plan = json.loads(shell(*words, "--dry-run", "-o", tmp_path / "other.zarr").out)
+    assert plan["units"] > 0
+    assert not (tmp_path / "other.zarr").exists()
+    shell(*words, "--sharded", "-o", tmp_path / "other.zarr").failed(2, "not sharded")
