@@ -44,6 +44,8 @@ class Preview:
         Value outside the volume and of missing chunks. Default 0, NaN for floats.
     kind : {"image", "segmentation"}, optional
         What the layer says of the volume.
+    threads : int, optional
+        That sample what is larger than a slice; default one per processor.
     in_flight : int
         Chunks of a level fetched at one time.
 
@@ -60,12 +62,13 @@ class Preview:
         memory: int = _MEMORY,
         fill: float | None = None,
         kind: str | None = None,
+        threads: int | None = None,
         in_flight: int = N_IN_FLIGHT,
     ) -> None:
         self.volume = volume
         self.kind = kind
         self._fill = fill
-        self._memory, self._in_flight = memory, in_flight
+        self._memory, self._threads, self._in_flight = memory, threads, in_flight
         self._lock = threading.Lock()
         self._pools: dict[int, ChunkPool] = {}
         self._maps: dict[int, tuple[Straightening, Straightening]] = {}
@@ -238,8 +241,8 @@ class Preview:
                 map_ = straightening.resolved(level.resolution)
                 self._maps[mip] = straightening, map_
         return SliceSampler(
-            self.volume, map_, mip, method, self._fill, "fill", pool=self._pool(mip),
-            first=first, step=step, wait=False,
+            self.volume, map_, mip, method, self._fill, "fill", threads=self._threads,
+            pool=self._pool(mip), first=first, step=step, wait=False,
         )  # fmt: skip
 
     def _pool(self, mip: int) -> ChunkPool:
