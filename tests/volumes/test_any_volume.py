@@ -103,7 +103,8 @@ def test_precomputed(
     else:
         packing = data.draw(st.sampled_from(["gzip", False]))
         write_cloudvolume(folder, array, encoding, chunk=chunk, offset=offset, compress=packing)
-    for reader in ("cloud-volume", "tensorstore"):
+    readers = ("cloud-volume", "tensorstore") if dtype != "int64" else ("cloud-volume",)
+    for reader in readers:
         volume = open_volume(url, reader=reader)
         assert volume.levels[0].voxel_offset == offset
         assert volume.reader == reader

@@ -130,6 +130,10 @@ def test_a_wish_that_cannot_be_met(tmp_path: Path) -> None:
     write_cloudvolume(tmp_path / "c", blobs((1, 8, 8, 8), "uint64"), "compresso")
     with pytest.raises(UserError, match=r"^tensorstore cannot decode compresso, which file://.*/c"):
         open_volume(tmp_path / "c", reader="tensorstore")
+    write_by_hand(tmp_path / "i", [blobs((1, 8, 8, 8), "int64")])
+    assert open_volume(tmp_path / "i").reader_reason == "tensorstore cannot decode int64"
+    with pytest.raises(UserError, match="tensorstore cannot decode int64, which"):
+        open_volume(tmp_path / "i", reader="tensorstore")
     write_zarr2_by_hand(tmp_path / "z", np.ones((4, 4, 4), "uint8"), chunk=(4, 4, 4))
     with pytest.raises(UserError, match=r"^cloud-volume does not read zarr or N5, as file://.*/z"):
         open_volume(tmp_path / "z", reader="cloud-volume", resolution=(1, 1, 1))

@@ -17,7 +17,7 @@ from napari_ouroboros.volumes.precomputed import DTYPES
 
 few = settings(max_examples=25, deadline=None)
 sizes = st.tuples(*[st.integers(1, 21)] * 3)
-chunks = st.tuples(*[st.integers(1, 11)] * 3)
+chunks = st.tuples(*[st.integers(3, 11)] * 3)
 offsets = st.tuples(*[st.integers(-30, 10**6)] * 3)
 
 

@@ -44,7 +44,7 @@ def choose_reader(
     UserError
         The reader `wanted` cannot read this volume.
     """
-    from napari_ouroboros.volumes.tensorstore_codecs import ENCODINGS
+    from napari_ouroboros.volumes.tensorstore_codecs import DTYPES, ENCODINGS
 
     if wanted is not None and wanted not in READERS:
         raise UserError(f"there is no reader {wanted!r}; there are {' and '.join(READERS)}")
@@ -55,6 +55,8 @@ def choose_reader(
             raise UserError(f"cloud-volume does not read zarr or N5, as {shown} is")
         return "tensorstore", f"it decodes zarr and N5, here {', '.join(encodings)}"
     others = [encoding for encoding in encodings if encoding not in ENCODINGS]
+    if info.dtype.name not in DTYPES:
+        others.append(info.dtype.name)
     if wanted == "tensorstore" and others:
         raise UserError(f"tensorstore cannot decode {', '.join(others)}, which {shown} holds")
     if wanted is not None:

@@ -19,8 +19,9 @@ from napari_ouroboros.errors import one_line
 from napari_ouroboros.volumes.level import VolumeInfo
 from napari_ouroboros.volumes.whole import CorruptChunk
 
-#: Encodings of precomputed chunks that it knows.
+#: Encodings and voxels of precomputed chunks that it knows.
 ENCODINGS = ("raw", "jpeg", "png", "compressed_segmentation")
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32")
 
 # What an array's JSON says beside these is of no use to a chunk of it.
 _ZARR2 = ("zarr_format", "dtype", "compressor", "order", "fill_value")
