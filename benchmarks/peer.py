@@ -7,8 +7,8 @@ voxels around it, weighted, and the sum is divided by the weights.
 
 Not held against the peer, and left out: the time to compute its rectangles (it gets ours),
 processes that are handed the volumes by pickling, a file per slice, a second pass over the
-backprojected boxes, and accumulators of another dtype than the weights, which make its
-`numpy.add.at` three times slower.
+backprojected boxes, labels that are cut off instead of rounded, and accumulators of another dtype
+than the weights, which make its `numpy.add.at` three times slower.
 """
 
 from __future__ import annotations
@@ -123,11 +123,14 @@ def slice_volume(url: str, rectangles: Rectangles, order: Order) -> Array:
     return np.concatenate(parts)
 
 
-def backproject(labels: Array, rectangles: Rectangles) -> Iterator[tuple[VoxelBox, Array]]:
+def backproject(
+    labels: Array, rectangles: Rectangles, tuned: bool = False
+) -> Iterator[tuple[VoxelBox, Array]]:
     """Splat labels (n, rows, columns), box by box; yields blocks (x, y, z) of their dtype."""
+    one_box = splat_tuned if tuned else splat
     for slices in rectangles.groups():
         box = rectangles.box(slices)
-        yield box, splat(labels[slices], rectangles.positions(slices, box), box.shape)
+        yield box, one_box(labels[slices], rectangles.positions(slices, box), box.shape)
 
 
 def splat(values: Array, positions: Floats, shape: tuple[int, int, int]) -> Array:
@@ -144,5 +147,24 @@ def splat(values: Array, positions: Floats, shape: tuple[int, int, int]) -> Arra
         np.add.at(totals, voxel, amount * weight)
         np.add.at(weights, voxel, weight)
     hit = weights != 0
-    totals[hit] /= weights[hit]
+    totals[hit] = np.rint(totals[hit] / weights[hit])
     return totals.astype(values.dtype)
+
+
+def splat_tuned(values: Array, positions: Floats, shape: tuple[int, int, int]) -> Array:
+    """The same splat as fast as numpy goes: float32 and flat indices. Not what the peer does."""
+    flat = positions.reshape(-1, 3).T
+    low = np.floor(flat).astype(int)
+    upper = (flat - low).astype(np.float32)
+    sides = (1 - upper, upper)
+    first = np.ravel_multi_index(tuple(low), shape)
+    amount = values.reshape(-1).astype(np.float32)
+    totals, weights = np.zeros((2, np.prod(shape)), np.float32)
+    for x, y, z in product((0, 1), repeat=3):
+        voxel = first + (x * shape[1] + y) * shape[2] + z
+        weight = sides[x][0] * sides[y][1] * sides[z][2]
+        np.add.at(totals, voxel, amount * weight)
+        np.add.at(weights, voxel, weight)
+    hit = weights > 0
+    totals[hit] = np.rint(totals[hit] / weights[hit])
+    return totals.astype(values.dtype).reshape(shape)

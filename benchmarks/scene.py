@@ -24,7 +24,6 @@ Index = tuple[int, int, int]
 CHUNK = 64
 VOXEL_NM = 8.0
 MIPS = 3
-#: A prime, so that no row of chunks along an axis repeats one texture.
 TEXTURES = 61
 WIDTH = 100
 
@@ -82,8 +81,9 @@ def chunk_index(name: str) -> Index:
 
 
 def texture_number(index: Index) -> int:
+    """Another one for each of the 26 neighbours."""
     z, y, x = index
-    return (7 * z + 3 * y + x + 5 * (z * y + y * x)) % TEXTURES
+    return (25 * z + 5 * y + x) % TEXTURES
 
 
 def packed(index: Index) -> bytes:
@@ -115,7 +115,8 @@ def _textures() -> list[tuple[NDArray[np.uint8], bytes]]:
 class Tube:
     """A helix of `slices` slices of 100 x 100, one voxel apart, in the middle of a scene.
 
-    radius and rise per turn are in voxels; `tilt` turns its axis from z (0) to the diagonal (1).
+    radius and rise per turn are in voxels; `tilt` turns its axis from z (0) to the diagonal (1),
+    and `shift` moves it so many voxels along every axis.
     """
 
     scene: Scene
@@ -123,6 +124,7 @@ class Tube:
     radius: float = 140.0
     rise: float = 385.0
     tilt: float = 0.0
+    shift: float = 0.0
 
     @cached_property
     def points_nm(self) -> Floats:
@@ -133,7 +135,7 @@ class Tube:
         points = np.stack([rise * t, self.radius * np.sin(t), self.radius * np.cos(t)], -1)
         points = points @ _turn(self.tilt).T
         middle = 0.5 * (points.min(0) + points.max(0))
-        return (points - middle + self.scene.size / 2) * VOXEL_NM
+        return (points - middle + self.scene.size / 2 + self.shift) * VOXEL_NM
 
 
 def _turn(tilt: float) -> Floats:

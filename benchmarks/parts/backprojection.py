@@ -28,7 +28,8 @@ to the voxels they came from. Rates are megavoxels in the tube (holes that the s
 as done) per processor second. *Computing* compares the splat of all boxes with the gather of all
 chunks; *whole job* also writes: ours a precomputed segmentation, the port its boxes as TIFF files
 with zlib, as the peer does. *Wrong* is the share of voxels in the tube that do not get the label
-of the nearest sample: holes, and labels that averaging invented."""
+of the nearest sample: holes, and labels that averaging invented. *Tuned by us* is the same splat
+with float32 and flat indices, faster than the peer writes it, so that nobody need wonder."""
 
 
 def run(bench: Bench) -> Section:
@@ -43,6 +44,7 @@ def run(bench: Bench) -> Section:
     runs = in_turns(
         {
             "port, computing": partial(_splat, labels, rectangles),
+            "port tuned by us, computing": partial(_splat, labels, rectangles, tuned=True),
             "ours, computing": gather,
             "port, whole job": partial(_splat, labels, rectangles, bench.folder),
             "ours, whole job": partial(_whole_job, labels, map_, source, bench.folder / "home"),
@@ -70,7 +72,7 @@ def run(bench: Bench) -> Section:
         [
             Table((f"{voxels:.1f} Mvoxel", "Mvoxel per CPU-second", "CPU", "wall"), rows),
             _right_and_wrong(bench),
-            Table(("the port", "here", "expected"), [("Mvoxel per CPU-second", own, f"{PORT_RATE}")]),
+            Table(("the port", "here", "expected"), [("Mvoxel per CPU-second", own, "1.9")]),
         ],
         floors,
     )  # fmt: skip
@@ -98,10 +100,15 @@ def _gatherer(map_: Straightening, labels: NDArray[Any], source: Path) -> Callab
     return gather
 
 
-def _splat(labels: NDArray[Any], rectangles: peer.Rectangles, folder: Path | None = None) -> None:
+def _splat(
+    labels: NDArray[Any],
+    rectangles: peer.Rectangles,
+    folder: Path | None = None,
+    tuned: bool = False,
+) -> None:
     import tifffile
 
-    for number, (_, block) in enumerate(peer.backproject(labels, rectangles)):
+    for number, (_, block) in enumerate(peer.backproject(labels, rectangles, tuned)):
         if folder is not None:
             tifffile.imwrite(folder / f"box-{number}.tif", block, compression="zlib")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from benchmarks import ours, peer
@@ -29,7 +30,9 @@ def run(bench: Bench) -> Section:
     points: dict[str, list[tuple[float, Spread]]] = {key: [] for key in labels}
     for length in lengths:
         tube = Tube(scene, length, radius=400, rise=150)
-        runs = {n: partial(ours.slice_volume, url, tube, out, threads=int(n)) for n in ("1", "2")}
+        runs: dict[str, Callable[[], object]] = {
+            n: partial(ours.slice_volume, url, tube, out, threads=int(n)) for n in ("1", "2")
+        }
         if length <= _PORT_UP_TO:
             rectangles = peer.Rectangles.of(ours.straightening(tube), level)
             runs["port"] = partial(peer.slice_volume, url, rectangles, 1)
