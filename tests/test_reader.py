@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 
 import napari_ouroboros as ou
 from napari_ouroboros.layers import LayerData
@@ -138,6 +139,72 @@ def test_recipe_gives_the_file_beside_it_or_else_the_centre_line(
     assert kind == "shapes"
     assert meta["shape_type"] == "path"
     np.testing.assert_allclose(world(meta, path), straightening.frames.c, rtol=1e-9)
+
+
+def test_zarr_in_every_way_it_is_written(nerve: PhantomPaths, tmp_path: Path) -> None:
+    """What straighten writes as OME-Zarr is one layer in nm; a plain array is left to others."""
+    state = ou.read_state(nerve.state)
+    volume = ou.open_volume(nerve.image)
+    map_ = ou.Straightening(state.trace(image_layer="em"), 20, 16, 80, 120)
+    ou.straighten_to(tmp_path / "run.ome.zarr", volume, map_)
+    expected = ou.straighten(volume, map_).compute()
+    folder = tmp_path / "run.ome.zarr"
+    for path in (
+        folder,
+        f"zarr://file://{folder}",
+        f"file://{folder}|zarr2:",
+        tmp_path / "run.recipe.json",
+    ):
+        ((data, meta, kind),) = read(path)
+        assert kind == "image"
+        finest = data[0] if meta["multiscale"] else data
+        np.testing.assert_array_equal(np.asarray(finest), expected)
+        np.testing.assert_allclose(meta["scale"], (120, 80, 80))
+        np.testing.assert_allclose(world(meta, (-0.5,) * 3), 0, atol=1e-9)
+    zarr.create_array(tmp_path / "plain.zarr", shape=(4, 4, 4), chunks=(4, 4, 4), dtype="u1")
+    assert get_reader(str(tmp_path / "plain.zarr")) is None
+
+
+def test_a_state_with_zarr_and_precomputed_lies_in_one_space(
+    nerve: PhantomPaths, tmp_path: Path
+) -> None:
+    """The same voxels in both formats, the zarr's corner at 0: the offset lies between them."""
+    volume = ou.open_volume(nerve.image)
+    level = volume.levels[0]
+    group = zarr.create_group(tmp_path / "em.zarr", zarr_format=2)
+    group.create_array("0", data=volume.read(0), chunks=(32, 32, 32))
+    transform = [
+        {"type": "scale", "scale": list(level.resolution)},
+        {"type": "translation", "translation": [r / 2 for r in level.resolution]},
+    ]
+    axes = [{"name": n, "type": "space", "unit": "nanometer"} for n in "zyx"]
+    group.attrs["multiscales"] = [
+        {
+            "version": "0.4",
+            "axes": axes,
+            "datasets": [{"path": "0", "coordinateTransformations": transform}],
+        }
+    ]
+    state = json.loads(nerve.state.read_text())
+    state["layers"].append(
+        {"type": "image", "name": "again", "source": f"zarr://file://{tmp_path / 'em.zarr'}"}
+    )
+    source = state["layers"][0]["source"]
+    url = source if isinstance(source, str) else source["url"]
+    state["layers"][0]["source"] = str(url).replace("file://./", f"file://{nerve.state.parent}/")
+    state["layers"] = [state["layers"][0], state["layers"][-1]]
+    (tmp_path / "both.json").write_text(json.dumps(state))
+    (_, em, _), (_, again, _) = read(tmp_path / "both.json")
+
+    def drawn(meta: dict[str, Any], grid: Any, index: object) -> np.ndarray:
+        """Global nm of a voxel of a level."""
+        nm = np.append(grid.to_nm(index), 1)
+        return (np.asarray(meta.get("affine", np.eye(4))) @ nm)[:3]
+
+    first = drawn(em, level, (0, 0, 0))
+    second = drawn(again, ou.open_volume(tmp_path / "em.zarr").levels[0], (0, 0, 0))
+    # The translation is the centre of the first voxel, so the zarr's corner is at 0.
+    np.testing.assert_allclose(first - second, np.multiply(OFFSET, RESOLUTION), atol=1e-6)
 
 
 @pytest.mark.parametrize(

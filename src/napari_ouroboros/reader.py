@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import Notice, UserError
+from napari_ouroboros.errors import Notice, OuroborosError, UserError
 from napari_ouroboros.geometry.grid import Grid
 from napari_ouroboros.layers import LayerData, space, volume_layers
 
@@ -28,7 +28,11 @@ ReaderFunction = Callable[[str | list[str]], list[LayerData]]
 
 #: States and recipes are far smaller; a bigger JSON is somebody else's.
 _LARGEST_JSON = 32 << 20
-_STRAIGHTENED = (".ome.tif", ".tif", ".ome.tiff", ".tiff", "")
+_STRAIGHTENED = (".ome.tif", ".tif", ".ome.tiff", ".tiff", ".ome.zarr", ".zarr", "")
+_SCHEMES = ("precomputed", "zarr", "zarr2", "zarr3", "n5", "graphene", "gs", "s3")
+_PIPED = ("neuroglancer-precomputed:", "zarr:", "zarr2:", "zarr3:", "n5:")
+#: One of these lies in every folder that is a zarr or N5 volume.
+_ARRAY_FILES = ("zarr.json", ".zattrs", ".zarray", "attributes.json")
 
 
 def get_reader(path: str | list[str]) -> ReaderFunction | None:
@@ -37,20 +41,20 @@ def get_reader(path: str | list[str]) -> ReaderFunction | None:
     Parameters
     ----------
     path : str or list of str
-        A precomputed folder, its ``info`` file or its URL (``precomputed://...``); a
+        The folder of a volume (precomputed, zarr, OME-Zarr, N5), its ``info`` file or its URL with
+        the format or the bucket in front (``precomputed://...``, ``zarr://...``, ``s3://...``); a
         Neuroglancer state (``.json``); a recipe (``.recipe.json``). A list (files to be
         stacked) is never ours.
     """
     if not isinstance(path, str):
         return None
-    if path.startswith("precomputed://") or path.rstrip("/").endswith("|neuroglancer-precomputed:"):
-        return read_volume_layers
     if "://" in path:
-        return None
+        ours = path.split("://")[0] in _SCHEMES or path.rstrip("/").split("|")[-1] in _PIPED
+        return read_volume_layers if ours else None
     if os.path.basename(path) == "info":
         path = os.path.dirname(path) or os.curdir
     if os.path.isdir(path):
-        return read_volume_layers if _is_precomputed(Path(path)) else None
+        return read_volume_layers if _is_volume(Path(path)) else None
     if path.lower().endswith(".json"):
         return _json_reader(Path(path))
     return None
@@ -59,6 +63,22 @@ def get_reader(path: str | list[str]) -> ReaderFunction | None:
 def _is_precomputed(folder: Path) -> bool:
     info = _small_json(folder / "info")
     return isinstance(info, dict) and isinstance(info.get("scales"), list)
+
+
+def _is_volume(folder: Path) -> bool:
+    if _is_precomputed(folder):
+        return True
+    if not any((folder / name).is_file() for name in _ARRAY_FILES):
+        return False
+    from napari_ouroboros.volumes import open_volume
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Notice)  # said again by who really opens it
+            open_volume(folder)
+    except OuroborosError:
+        return False  # plates, tables, arrays without a voxel size: other readers know them
+    return True
 
 
 def _json_reader(path: Path) -> ReaderFunction | None:
@@ -94,7 +114,7 @@ def _one(path: str | list[str]) -> str:
 
 
 def read_volume_layers(path: str | list[str]) -> list[LayerData]:
-    """Return the layer of a precomputed folder, its ``info`` file or its URL."""
+    """Return the layer of a volume's folder, its ``info`` file or its URL."""
     from napari_ouroboros.volumes import open_volume
 
     where = _one(path)
@@ -157,13 +177,21 @@ def _between(
 
     Both go through the global space of the state, as their transforms say.
     """
-    if source.transform is None and first.transform is None:
-        return None
     from napari_ouroboros.neuroglancer.placement import Placement
+    from napari_ouroboros.neuroglancer.source_space import ARRAYS, source_space
+
+    plain = source.transform is None and first.transform is None
+    if plain and not {source.format, first.format} & set(ARRAYS):
+        return None
 
     def from_global(of: VolumeSource, at: Volume) -> tuple[Placement, NDArray[np.float64]]:
         resolution = at.levels[0].resolution[::-1]
-        placement = Placement(of.transform, lambda: resolution, f"layer {of.layer!r}")
+        placement = Placement(
+            of.transform,
+            lambda: resolution,
+            f"layer {of.layer!r}",
+            source_space(of.url, of.format),
+        )
         corners = placement.from_global(np.vstack([np.zeros(3), np.eye(3)]))
         matrix = np.eye(4)
         matrix[:3, 3] = corners[0]
@@ -199,7 +227,7 @@ def read_recipe_layers(path: str | list[str]) -> list[LayerData]:
         if suffix and beside.is_file():
             s = straightening
             return _tiff_layers(beside, (s.mean_spacing_nm, s.pitch_nm, s.pitch_nm), about)
-        if not suffix and beside.is_dir() and _is_precomputed(beside):
+        if beside.is_dir() and _is_volume(beside):
             return read_volume_layers(str(beside))
     grid = _grid_of(content) or Grid((1, 1, 1), (straightening.pitch_nm,) * 3, (0, 0, 0))
     meta = {
