@@ -13,7 +13,7 @@ import zarr
 
 import napari_ouroboros as ou
 from napari_ouroboros.layers import LayerData
-from napari_ouroboros.operations.phantom import PhantomPaths, make_phantom, write_phantom
+from napari_ouroboros.operations.demo.phantom import PhantomPaths, make_phantom, write_phantom
 from napari_ouroboros.reader import get_reader
 
 SHAPE = (60, 180, 150)

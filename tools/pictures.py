@@ -29,7 +29,7 @@ def demo() -> None:
     """The pictures that the demo leaves, in 256 colours."""
     from PIL import Image
 
-    from napari_ouroboros.operations.demo import run_demo
+    from napari_ouroboros.operations.demo.run import run_demo
 
     with tempfile.TemporaryDirectory() as folder:
         run_demo(Path(folder) / "demo", headless=True)

@@ -27,7 +27,7 @@ def demo_nerve_state() -> Path:
         The cache folder cannot be written.
     """
     from napari_ouroboros import __version__
-    from napari_ouroboros.operations.phantom import write_phantom
+    from napari_ouroboros.operations.demo.phantom import write_phantom
 
     # A new version may draw another nerve; an old folder must not pass for it.
     folder = cache_folder() / f"demo-nerve-{__version__}"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from npe2 import PluginManager, PluginManifest
 
-from napari_ouroboros.operations.demo import run_demo
-from napari_ouroboros.operations.demo_report import DemoReport
-from napari_ouroboros.operations.phantom import Phantom, make_phantom
+from napari_ouroboros.operations.demo.phantom import Phantom, make_phantom
+from napari_ouroboros.operations.demo.report import DemoReport
+from napari_ouroboros.operations.demo.run import run_demo
 from napari_ouroboros.widgets import demo_windows
 
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_ouroboros.geometry.grid import Grid
 from napari_ouroboros.layers import align, cut, space
-from napari_ouroboros.operations.phantom import halve
+from napari_ouroboros.operations.demo.phantom import halve
 
 
 def test_a_landmark_is_at_one_place_on_the_canvas(

@@ -11,7 +11,7 @@ import pytest
 from npe2 import PluginManager, PluginManifest
 
 import napari_ouroboros
-from napari_ouroboros.operations.phantom import make_phantom, write_phantom
+from napari_ouroboros.operations.demo.phantom import make_phantom, write_phantom
 
 
 def test_the_sample_is_seen(

@@ -23,7 +23,7 @@ from shell import Done, Shell, read_tensorstore, run_process, tree
 from small_scene import IDS, OFFSET, RESOLUTION, SHAPE, Scene
 
 from napari_ouroboros import Straightening
-from napari_ouroboros.volumes.tiff import tiff_metadata
+from napari_ouroboros.volumes.writing.tiff import tiff_metadata
 
 SIZE = ("--width", 20, "--height", 18)
 

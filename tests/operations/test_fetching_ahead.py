@@ -17,7 +17,7 @@ from napari_ouroboros import Straightening, Trace, Volume, open_volume, straight
 from napari_ouroboros.operations import boxes as boxes_module
 from napari_ouroboros.operations.boxes import Box
 from napari_ouroboros.operations.sampler import N_IN_FLIGHT, SliceSampler
-from napari_ouroboros.volumes.pool import ChunkPool
+from napari_ouroboros.volumes.chunks.pool import ChunkPool
 
 SHAPE, CHUNK, STEP = (200, 48, 60), (10, 12, 15), 8.0
 POINTS = np.array([[16, 16, 18], [60, 30, 35], [110, 20, 40], [150, 30, 20], [190, 24, 30]]) * STEP

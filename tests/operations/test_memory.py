@@ -25,7 +25,7 @@ import resource, sys, warnings
 from pathlib import Path
 import numpy as np
 from napari_ouroboros import Straightening, Trace, backproject, open_volume, straighten_to
-from napari_ouroboros.volumes.label_stack import open_labels
+from napari_ouroboros.volumes.labels.label_stack import open_labels
 
 folder, short, long = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 volume = open_volume(folder / "source")

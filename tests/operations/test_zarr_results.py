@@ -19,7 +19,7 @@ import napari_ouroboros as no
 from napari_ouroboros.errors import DestinationError, Notice, UserError
 from napari_ouroboros.operations.outputs import open_source
 from napari_ouroboros.operations.straighten_job import StraightenReport
-from napari_ouroboros.volumes.staging import StagedFile, StagedFolder
+from napari_ouroboros.volumes.writing.staging import StagedFile, StagedFolder
 
 
 def straightened(scene: Scene, path: Path, name: str = "em", **options: Any) -> StraightenReport:

@@ -16,7 +16,7 @@ from oracles.arrays import shards, write_array, write_n5_by_hand, write_zarr2_by
 from oracles.precomputed import blobs, write_by_hand, write_cloudvolume, write_tensorstore
 
 from napari_ouroboros.volumes import Volume, open_volume
-from napari_ouroboros.volumes.precomputed import DTYPES
+from napari_ouroboros.volumes.formats.precomputed import DTYPES
 
 sizes = st.tuples(*[st.integers(1, 19)] * 3)
 # Few enough chunks for many volumes in a short time.

@@ -16,7 +16,7 @@ from oracles.precomputed import blobs, write_by_hand
 
 from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.volumes import open_volume
-from napari_ouroboros.volumes.chunk_cache import ChunkCache
+from napari_ouroboros.volumes.chunks.chunk_cache import ChunkCache
 
 Serve = Callable[..., LocalServer]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from oracles.precomputed import blobs, write_by_hand, write_cloudvolume, write_tensorstore
 
 from napari_ouroboros.volumes import Volume, open_volume
-from napari_ouroboros.volumes.precomputed import DTYPES
+from napari_ouroboros.volumes.formats.precomputed import DTYPES
 
 few = settings(max_examples=25, deadline=None)
 sizes = st.tuples(*[st.integers(1, 21)] * 3)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from napari_ouroboros.volumes import open_volume
-from napari_ouroboros.volumes.zarr import array_chunk_name
+from napari_ouroboros.volumes.formats.zarr import array_chunk_name
 
 DTYPES = (
     *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),

@@ -164,7 +164,7 @@ def info(options: argparse.Namespace) -> None:
 
 def demo(options: argparse.Namespace) -> None:
     """The whole way on a phantom."""
-    from napari_ouroboros.operations.demo import main as run_demo
+    from napari_ouroboros.operations.demo.run import main as run_demo
 
     run_demo(
         options.output,

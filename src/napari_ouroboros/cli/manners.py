@@ -53,6 +53,6 @@ def shell_manners(debug: bool) -> Iterator[threading.Event]:
 
 def redacted(text: str) -> str:
     """The text without the credentials that it may contain."""
-    from napari_ouroboros.volumes.credentials import redact
+    from napari_ouroboros.volumes.stores.credentials import redact
 
     return redact(text)

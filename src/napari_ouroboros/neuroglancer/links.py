@@ -107,9 +107,9 @@ def fetch_json(url: str) -> dict[str, Any]:
     UserError
         Where what it delivers is no JSON object.
     """
-    from napari_ouroboros.volumes.deadline import call
-    from napari_ouroboros.volumes.fetch import make_fetcher
-    from napari_ouroboros.volumes.location import parse_location
+    from napari_ouroboros.volumes.stores.deadline import call
+    from napari_ouroboros.volumes.stores.fetch import make_fetcher
+    from napari_ouroboros.volumes.stores.location import parse_location
 
     shown = without_credentials(url)
     parts = urlsplit(http_url(url))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry.grid import corner_to_nm
 from napari_ouroboros.neuroglancer.coordinates import Dimension, Transform, unsupported
-from napari_ouroboros.volumes.array_axes import SourceSpace
+from napari_ouroboros.volumes.formats.array_axes import SourceSpace
 
 Array = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_ouroboros.volumes.array_axes import SourceSpace
+from napari_ouroboros.volumes.formats.array_axes import SourceSpace
 
 #: Formats of arrays, whose JSON says how Neuroglancer counts; the others are as precomputed.
 ARRAYS = ("zarr", "zarr2", "zarr3", "n5")
@@ -27,11 +27,11 @@ def source_space(url: str, format_: str) -> SourceSpace:
     """
     if format_ not in ARRAYS:
         return SourceSpace()
-    from napari_ouroboros.volumes.deadline import call
-    from napari_ouroboros.volumes.fetch import make_fetcher
-    from napari_ouroboros.volumes.location import parse_location
-    from napari_ouroboros.volumes.n5 import n5_space
-    from napari_ouroboros.volumes.zarr import zarr_space
+    from napari_ouroboros.volumes.formats.n5 import n5_space
+    from napari_ouroboros.volumes.formats.zarr import zarr_space
+    from napari_ouroboros.volumes.stores.deadline import call
+    from napari_ouroboros.volumes.stores.fetch import make_fetcher
+    from napari_ouroboros.volumes.stores.location import parse_location
 
     location = parse_location(url)
     read = n5_space if format_ == "n5" else zarr_space

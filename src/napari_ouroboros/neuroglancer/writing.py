@@ -16,7 +16,7 @@ from napari_ouroboros.errors import UserError
 from napari_ouroboros.neuroglancer.coordinates import to_metres
 from napari_ouroboros.neuroglancer.source_space import ARRAYS, source_space
 from napari_ouroboros.neuroglancer.sources import parse_source
-from napari_ouroboros.volumes.array_axes import SourceSpace
+from napari_ouroboros.volumes.formats.array_axes import SourceSpace
 
 Array = NDArray[np.float64]
 
@@ -184,7 +184,7 @@ def write_state(
     ...     resolution_nm=(40, 8, 8),
     ... )
     """
-    from napari_ouroboros.volumes.staging import StagedFile, destination_errors
+    from napari_ouroboros.volumes.writing.staging import StagedFile, destination_errors
 
     destination = Path(os.path.abspath(os.path.expanduser(path)))
     state = build_state(

@@ -35,9 +35,9 @@ from napari_ouroboros.operations.sampler import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
-    from napari_ouroboros.volumes.chunk_writer import ChunkWriter, WrittenVolume
-    from napari_ouroboros.volumes.label_stack import LabelStack
+    from napari_ouroboros.volumes.labels.label_stack import LabelStack
     from napari_ouroboros.volumes.level import Index
+    from napari_ouroboros.volumes.writing.chunk_writer import ChunkWriter, WrittenVolume
 
 # Bytes of shard indices that are kept while a pyramid is made.
 _INDEX_CACHE = 16 * 2**20
@@ -292,7 +292,7 @@ class BackprojectJob:
         """Voxels of a write unit."""
         if not self.sharded:
             return CHUNK
-        from napari_ouroboros.volumes.precomputed_writer import shard_unit
+        from napari_ouroboros.volumes.writing.precomputed_writer import shard_unit
 
         chunk_bytes = int(np.prod(CHUNK)) * self.dtype.itemsize
         return shard_unit(scale.written.shape, CHUNK, chunk_bytes)
@@ -361,7 +361,7 @@ class BackprojectJob:
 
 
 def _open(files: ExitStack, labels: Any, cache_bytes: int, timeout: float) -> LabelStack:
-    from napari_ouroboros.volumes.label_stack import LabelStack, open_labels
+    from napari_ouroboros.volumes.labels.label_stack import LabelStack, open_labels
 
     if isinstance(labels, LabelStack):
         return labels

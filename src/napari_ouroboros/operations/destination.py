@@ -26,8 +26,8 @@ from napari_ouroboros.operations.outputs import (
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
-    from napari_ouroboros.volumes.chunk_writer import ChunkWriter
-    from napari_ouroboros.volumes.staging import StagedFolder
+    from napari_ouroboros.volumes.writing.chunk_writer import ChunkWriter
+    from napari_ouroboros.volumes.writing.staging import StagedFolder
 
 # Voxels by which a result may lie beside its source without a word: no viewer shows it.
 _TOLERANCE = 0.01
@@ -152,7 +152,7 @@ def label_folder(path: str | os.PathLike[str]) -> tuple[Path, Output]:
 
 def staged(path: Path, output: Output, overwrite: bool) -> StagedFolder:
     """The folder of a result in the making."""
-    from napari_ouroboros.volumes.staging import StagedFolder
+    from napari_ouroboros.volumes.writing.staging import StagedFolder
 
     return StagedFolder(path, overwrite, partial(is_replaceable, output=output))
 

@@ -97,7 +97,7 @@ class LabelGrid:
         UserError
             Another recipe's labels; a shape that does not fit; no whole numbers.
         """
-        from napari_ouroboros.volumes.label_stack import LabelStack, open_labels
+        from napari_ouroboros.volumes.labels.label_stack import LabelStack, open_labels
 
         stack = labels if isinstance(labels, LabelStack) else open_labels(labels)
         written_for = stack.metadata.get("frames_sha256")

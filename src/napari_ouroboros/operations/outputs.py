@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import recipe as recipes
-from napari_ouroboros.volumes.location import parse_location
+from napari_ouroboros.volumes.stores.location import parse_location
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
-    from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter
-    from napari_ouroboros.volumes.zarr_writer import ZarrWriter
+    from napari_ouroboros.volumes.writing.precomputed_writer import PrecomputedWriter
+    from napari_ouroboros.volumes.writing.zarr_writer import ZarrWriter
 
 #: Chunks of what we write as precomputed or OME-Zarr, zyx.
 CHUNK = (64, 64, 64)
@@ -64,16 +64,16 @@ def output_kind(path: str | os.PathLike[str]) -> Output:
 
 def is_replaceable(path: Path, output: Output) -> bool:
     """Whether a folder is a finished result of this kind, written by this program."""
-    from napari_ouroboros.volumes.precomputed_writer import is_our_precomputed
-    from napari_ouroboros.volumes.zarr_writer import is_our_zarr
+    from napari_ouroboros.volumes.writing.precomputed_writer import is_our_precomputed
+    from napari_ouroboros.volumes.writing.zarr_writer import is_our_zarr
 
     return (is_our_zarr if output == "zarr" else is_our_precomputed)(path)
 
 
 def volume_writer(output: Output) -> type[PrecomputedWriter] | type[ZarrWriter]:
     """The writer of chunked volumes of this kind."""
-    from napari_ouroboros.volumes.precomputed_writer import PrecomputedWriter
-    from napari_ouroboros.volumes.zarr_writer import ZarrWriter
+    from napari_ouroboros.volumes.writing.precomputed_writer import PrecomputedWriter
+    from napari_ouroboros.volumes.writing.zarr_writer import ZarrWriter
 
     return ZarrWriter if output == "zarr" else PrecomputedWriter
 

@@ -22,7 +22,7 @@ from napari_ouroboros.operations.slice_grid import choose_interpolation, fill_va
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
-    from napari_ouroboros.volumes.pool import ChunkPool
+    from napari_ouroboros.volumes.chunks.pool import ChunkPool
 
 SliceAxis = Literal["row", "column"]
 
@@ -246,7 +246,7 @@ class Preview:
         )  # fmt: skip
 
     def _pool(self, mip: int) -> ChunkPool:
-        from napari_ouroboros.volumes.pool import ChunkPool
+        from napari_ouroboros.volumes.chunks.pool import ChunkPool
 
         with self._lock:
             if self._closed:

@@ -28,7 +28,7 @@ from napari_ouroboros.operations.slice_grid import affine, choose_interpolation,
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
-    from napari_ouroboros.volumes.pool import ChunkPool, Ticket
+    from napari_ouroboros.volumes.chunks.pool import ChunkPool, Ticket
 
 __all__ = [
     "DEFAULT_MEMORY",
@@ -261,7 +261,7 @@ class SliceSampler:
     # -- the pool -------------------------------------------------------------------------
 
     def _open_pool(self) -> ChunkPool:
-        from napari_ouroboros.volumes.pool import ChunkPool
+        from napari_ouroboros.volumes.chunks.pool import ChunkPool
 
         with self._pool_lock:
             if self._pool is None:

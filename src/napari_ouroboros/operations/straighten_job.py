@@ -42,8 +42,8 @@ from napari_ouroboros.operations.sampler import (
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
-    from napari_ouroboros.volumes.chunk_writer import ChunkWriter
-    from napari_ouroboros.volumes.staging import StagedFile, StagedFolder
+    from napari_ouroboros.volumes.writing.chunk_writer import ChunkWriter
+    from napari_ouroboros.volumes.writing.staging import StagedFile, StagedFolder
 
 
 @dataclass(frozen=True)
@@ -265,8 +265,8 @@ class StraightenJob:
         )
 
     def _write_tiff(self, cancel: Cancel | None) -> None:
-        from napari_ouroboros.volumes.staging import StagedFile
-        from napari_ouroboros.volumes.tiff import write_tiff
+        from napari_ouroboros.volumes.writing.staging import StagedFile
+        from napari_ouroboros.volumes.writing.tiff import write_tiff
 
         boxes = self.boxes()
         squeeze = self.volume.channels == 1
@@ -287,7 +287,7 @@ class StraightenJob:
             self._commit(recipe, file)
 
     def _write_chunks(self, progress: Progress | None, cancel: Cancel | None) -> None:
-        from napari_ouroboros.volumes.staging import StagedFolder
+        from napari_ouroboros.volumes.writing.staging import StagedFolder
 
         is_ours = partial(is_replaceable, output=self.output)
         with (
@@ -312,7 +312,7 @@ class StraightenJob:
     @contextmanager
     def _staged_recipe(self) -> Iterator[StagedFile]:
         """The recipe, written before the result is: a full disk is met early."""
-        from napari_ouroboros.volumes.staging import StagedFile
+        from napari_ouroboros.volumes.writing.staging import StagedFile
 
         record = source_record(self.volume, self.mip, self.path)
         # Whose recipe may be replaced was settled at the start.

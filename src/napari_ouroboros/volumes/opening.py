@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from napari_ouroboros.errors import SourceError, UserError
-from napari_ouroboros.volumes.chunk_cache import ChunkCache
-from napari_ouroboros.volumes.deadline import call
-from napari_ouroboros.volumes.fetch import Fetcher, fetch_json, make_fetcher
-from napari_ouroboros.volumes.inflight import as_completed
+from napari_ouroboros.volumes.chunks.chunk_cache import ChunkCache
+from napari_ouroboros.volumes.formats.precomputed import parse_info
 from napari_ouroboros.volumes.level import VolumeInfo
-from napari_ouroboros.volumes.location import Format, Location, parse_location
-from napari_ouroboros.volumes.precomputed import parse_info
+from napari_ouroboros.volumes.stores.deadline import call
+from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_json, make_fetcher
+from napari_ouroboros.volumes.stores.inflight import as_completed
+from napari_ouroboros.volumes.stores.location import Format, Location, parse_location
 from napari_ouroboros.volumes.volume import Volume
 
 # Metadata files, and what they are of; the first one found decides.
@@ -80,7 +80,7 @@ def open_volume(
             if place.format == "auto":
                 location = place.with_format(_find_format(fetcher, place))
             elif place.format == "graphene":
-                from napari_ouroboros.volumes.graphene import at_one_moment
+                from napari_ouroboros.volumes.formats.graphene import at_one_moment
 
                 location = at_one_moment(place)
             fetcher.pages = location.format == "precomputed"
@@ -128,15 +128,15 @@ def read_metadata(
 ) -> VolumeInfo:
     """Return what the metadata of a volume of known format say; `resolution` as `open_volume`."""
     if location.format in ("zarr", "zarr2", "zarr3"):
-        from napari_ouroboros.volumes.zarr import read_zarr
+        from napari_ouroboros.volumes.formats.zarr import read_zarr
 
         return read_zarr(fetcher, location, resolution)
     if location.format == "n5":
-        from napari_ouroboros.volumes.n5 import read_n5
+        from napari_ouroboros.volumes.formats.n5 import read_n5
 
         return read_n5(fetcher, location, resolution)
     if location.format == "graphene":
-        from napari_ouroboros.volumes.graphene import read_graphene
+        from napari_ouroboros.volumes.formats.graphene import read_graphene
 
         return read_graphene(fetcher, location)
     json = fetch_json(fetcher, location, "info")

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import SourceError, UserError
-from napari_ouroboros.volumes.chunk_cache import CachedReader, ChunkCache, as_cache
-from napari_ouroboros.volumes.fetch import make_fetcher
-from napari_ouroboros.volumes.inflight import CancelSignal, as_completed
+from napari_ouroboros.volumes.chunks.chunk_cache import CachedReader, ChunkCache, as_cache
+from napari_ouroboros.volumes.chunks.readers import Reader, choose_reader, make_reader
+from napari_ouroboros.volumes.formats.precomputed import chunk_name
 from napari_ouroboros.volumes.level import Box, Index, Kind, Level, VolumeInfo, checked_box
-from napari_ouroboros.volumes.location import Location
-from napari_ouroboros.volumes.precomputed import chunk_name
-from napari_ouroboros.volumes.readers import Reader, choose_reader, make_reader
+from napari_ouroboros.volumes.stores.fetch import make_fetcher
+from napari_ouroboros.volumes.stores.inflight import CancelSignal, as_completed
+from napari_ouroboros.volumes.stores.location import Location
 
 if TYPE_CHECKING:
     import dask.array
@@ -142,7 +142,7 @@ class Volume:
         level = self.mip(mip)
         if level.array is None:
             return chunk_name(level, index)
-        from napari_ouroboros.volumes.zarr import array_chunk_name
+        from napari_ouroboros.volumes.formats.zarr import array_chunk_name
 
         return array_chunk_name(level, index)
 
@@ -180,7 +180,7 @@ class Volume:
     def _make_reader(self) -> Reader:
         reader: Reader
         if self._location.format == "graphene":
-            from napari_ouroboros.volumes.graphene import GrapheneReader
+            from napari_ouroboros.volumes.formats.graphene import GrapheneReader
 
             reader = GrapheneReader(self._location, self._info, self.timeout, self.reader)
         else:

@@ -1,0 +1,395 @@
+"""The JSON of zarr arrays and groups, version 2 and 3.
+
+Formats: https://zarr-specs.readthedocs.io.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.volumes.formats.array_axes import ArrayAxes, default_names, voxel_dtype
+from napari_ouroboros.volumes.formats.json_values import entry, whole
+from napari_ouroboros.volumes.level import ArrayLayout, Kind, Level
+from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_json
+from napari_ouroboros.volumes.stores.location import Location
+
+Version = Literal[2, 3]
+
+# What tensorstore, which reads the chunks, decodes. "" is no compression.
+_COMPRESSORS = ("blosc", "bz2", "gzip", "zlib", "zstd")
+_CODECS = ("blosc", "gzip", "zstd")
+_OTHER_CODECS = ("bytes", "crc32c", "transpose", "sharding_indexed")
+
+
+@dataclass(frozen=True)
+class ZarrNode:
+    """An array or a group: its JSON.
+
+    Attributes
+    ----------
+    key : str
+        Path below the location, ``""`` is the location itself.
+    version : {2, 3}
+        Of zarr.
+    is_array : bool
+    json : dict
+        ``.zarray`` or ``zarr.json``; empty for a group of version 2.
+    attributes : dict
+        Of the user: ``.zattrs``, or what is in ``zarr.json``.
+    shown : str
+        Begins messages.
+    """
+
+    key: str
+    version: Version
+    is_array: bool
+    json: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+    shown: str
+
+
+@dataclass(frozen=True)
+class ZarrArray:
+    """An array's JSON, checked.
+
+    Attributes
+    ----------
+    shape, chunk : tuple of int
+        In the order of the array's axes; `chunk` is what can be read on its own, also in shards.
+    names, neuroglancer_names : tuple of str
+        Of the axes, as far as known; and as Neuroglancer calls them.
+    encoding : str
+        What compresses the chunks; ``raw``: nothing.
+    sharding : dict or None
+        Configuration of the codec `sharding_indexed`, and `shard_shape`.
+    """
+
+    node: ZarrNode
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    dtype: np.dtype[Any]
+    names: tuple[str, ...]
+    neuroglancer_names: tuple[str, ...]
+    encoding: str
+    separator: str
+    prefix: str
+    sharding: Mapping[str, Any] | None
+
+
+class ZarrStore:
+    """Reads the JSON of the arrays and groups below a location.
+
+    Attributes
+    ----------
+    notices : list of str
+        Gets what the user should know about what was read.
+    """
+
+    def __init__(self, fetcher: Fetcher, location: Location, notices: list[str]) -> None:
+        self._fetcher = fetcher
+        self._location = location
+        self._consolidated: dict[str, Any] | None = None
+        self.notices = notices
+
+    @property
+    def location(self) -> Location:
+        """Where the store is."""
+        return self._location
+
+    def shown(self, key: str) -> str:
+        """How messages name the array or group `key`."""
+        return self._location.shown(key)
+
+    def open(self) -> ZarrNode:
+        """Return the array or group at the location itself.
+
+        Raises
+        ------
+        SourceError
+            Nothing there. Where a version's file was refused and the other one is not there,
+            the refusal: some buckets refuse what they do not have.
+        """
+        wanted: tuple[Version, ...] = {"zarr2": (2,), "zarr3": (3,)}.get(
+            self._location.format, (3, 2)
+        )  # type: ignore[assignment]
+        refusal: SourceError | None = None
+        for version in wanted:
+            try:
+                node = self.node("", version)
+            except SourceError as error:
+                refusal = refusal or error
+                continue
+            if node is not None:
+                return node
+        if refusal is not None:
+            raise refusal
+        files = "zarr.json" if wanted == (3,) else ".zarray or .zattrs"
+        files = "zarr.json, .zarray or .zattrs" if len(wanted) == 2 else files
+        raise SourceError(f"no zarr at {self.shown('')}: there is no {files} in it")
+
+    def node(self, key: str, version: Version) -> ZarrNode | None:
+        """Return the array or group `key`, or None if there is none of that version."""
+        return self._node3(key) if version == 3 else self._node2(key)
+
+    def array(self, node: ZarrNode) -> ZarrArray:
+        """Return the JSON of an array, checked.
+
+        Raises
+        ------
+        SourceError
+            It breaks the format, or its voxels or codecs are not supported.
+        """
+        parse = _array3 if node.version == 3 else _array2
+        array = parse(node)
+        if 0 in array.shape or len(array.shape) == 0:
+            raise SourceError(f"{node.shown} is an empty array: its shape is {array.shape}")
+        return array
+
+    def _node3(self, key: str) -> ZarrNode | None:
+        json = self._json(key, "zarr.json")
+        if json is None and self._consolidated is not None:
+            json = self._consolidated.get(key)
+        if json is None:
+            return None
+        shown = self.shown(key)
+        if json.get("zarr_format") != 3 or json.get("node_type") not in ("array", "group"):
+            raise SourceError(f"{shown}: its zarr.json is neither a zarr 3 array nor a group")
+        if not key:
+            inline = json.get("consolidated_metadata")
+            inline = inline.get("metadata") if isinstance(inline, dict) else None
+            self._consolidated = inline if isinstance(inline, dict) else None
+        attributes = json.get("attributes") or {}
+        if not isinstance(attributes, dict):
+            raise SourceError(f"{shown}: the attributes in its zarr.json are no JSON object")
+        return ZarrNode(key, 3, json["node_type"] == "array", json, attributes, shown)
+
+    def _node2(self, key: str) -> ZarrNode | None:
+        array = self._json(key, ".zarray") or self._from_zmetadata(key, ".zarray")
+        attributes = self._json(key, ".zattrs") or self._from_zmetadata(key, ".zattrs")
+        shown = self.shown(key)
+        if array is not None:
+            return ZarrNode(key, 2, True, array, attributes or {}, shown)
+        if attributes is None and self._json(key, ".zgroup") is None:
+            return None
+        return ZarrNode(key, 2, False, {}, attributes or {}, shown)
+
+    def _from_zmetadata(self, key: str, name: str) -> dict[str, Any] | None:
+        """Return JSON out of ``.zmetadata``, for stores that hold nothing else."""
+        if self._consolidated is None:
+            json = self._json("", ".zmetadata") or {}
+            found = json.get("metadata")
+            self._consolidated = found if isinstance(found, dict) else {}
+        found = self._consolidated.get(f"{key}/{name}" if key else name)
+        return found if isinstance(found, dict) else None
+
+    def _json(self, key: str, name: str) -> dict[str, Any] | None:
+        return fetch_json(self._fetcher, self._location, f"{key}/{name}" if key else name)
+
+
+def make_level(
+    array: ZarrArray,
+    axes: ArrayAxes,
+    resolution: tuple[float, float, float],
+    voxel_offset: tuple[float, float, float],
+) -> Level:
+    """Return the level that an array is; resolution in nm, both zyx."""
+    spatial = axes.spatial
+    z, y, x = (array.shape[axis] for axis in spatial)
+    # A chunk larger than the array is no larger than the array here.
+    chunk = tuple(min(array.chunk[axis], array.shape[axis]) for axis in spatial)
+    driver: Literal["zarr2", "zarr3"] = "zarr3" if array.node.version == 3 else "zarr2"
+    return Level(
+        (z, y, x),
+        resolution,
+        voxel_offset,
+        chunk=(chunk[0], chunk[1], chunk[2]),
+        key=array.node.key,
+        encoding=array.encoding,
+        sharding=array.sharding,
+        array=ArrayLayout(
+            driver,
+            axes.axes,
+            axes.fixed,
+            array.chunk,
+            array.separator,
+            array.prefix,
+            array.node.json,
+        ),
+    )
+
+
+def channels_of(array: ZarrArray, axes: ArrayAxes) -> int:
+    """Values per voxel."""
+    return 1 if axes.axes[0] is None else array.shape[axes.axes[0]]
+
+
+def volume_kind(
+    dtype: np.dtype[Any],
+    attributes: Mapping[str, Any],
+    location: Location,
+    path: Sequence[str],
+) -> Kind:
+    """Return whether voxels are labels: said by `image-label`, or by a folder ``labels`` above.
+
+    Parameters
+    ----------
+    attributes : dict
+        Those that may hold `image-label`.
+    path : sequence of str
+        From the location down to the image.
+    """
+    parts = [*re.split(r"[/\\]", location.base.rstrip("/\\")), *path]
+    below_labels = len(parts) > 1 and parts[-2] == "labels"
+    labels = "image-label" in attributes or below_labels
+    return "segmentation" if labels and dtype.kind in "ui" else "image"
+
+
+def _array2(node: ZarrNode) -> ZarrArray:
+    json, shown = node.json, node.shown
+    if json.get("zarr_format") != 2:
+        raise SourceError(f"{shown}: the zarr_format in its .zarray is not 2")
+    shape = _shape(json.get("shape"), shown)
+    chunk = whole(json.get("chunks"), len(shape), f"{shown}: chunks")
+    separator = json.get("dimension_separator", ".")
+    if separator not in (".", "/"):
+        raise SourceError(f"{shown}: dimension_separator must be '.' or '/'; it is {separator!r}")
+    if json.get("order", "C") not in ("C", "F"):
+        raise SourceError(f"{shown}: order must be 'C' or 'F'; it is {json['order']!r}")
+    if json.get("filters"):
+        raise _unsupported_codec(shown, f"the filter {_codec_name(json['filters'], shown)!r}")
+    compressor = json.get("compressor")
+    encoding = "raw"
+    if compressor is not None:
+        encoding = entry({"compressor": compressor}, "compressor", dict, shown).get("id", "")
+        if encoding not in _COMPRESSORS:
+            raise _unsupported_codec(shown, f"the compressor {encoding!r}")
+    own = _names(node.attributes.get("_ARRAY_DIMENSIONS"), len(shape))
+    return ZarrArray(
+        node,
+        shape,
+        chunk,
+        _dtype2(json.get("dtype"), shown),
+        _axis_names(own, shape, shown),
+        _neuroglancer_names(own, "d"),
+        encoding,
+        separator,
+        "",
+        None,
+    )
+
+
+def _dtype2(text: object, shown: str) -> np.dtype[Any]:
+    if isinstance(text, str) and re.fullmatch(r"[<>|=]?[biufc]\d+", text):
+        return voxel_dtype(np.dtype(text).name, shown)
+    raise SourceError(f"{shown}: voxels of type {text!r} are not supported")
+
+
+def _array3(node: ZarrNode) -> ZarrArray:
+    json, shown = node.json, node.shown
+    shape = _shape(json.get("shape"), shown)
+    name, settings = _named(json.get("chunk_grid"), f"{shown}: chunk_grid")
+    if name != "regular":
+        raise SourceError(f"{shown}: chunks in a grid of type {name!r} are not supported")
+    chunk = whole(settings.get("chunk_shape"), len(shape), f"{shown}: chunk_shape")
+    if json.get("storage_transformers"):
+        raise SourceError(f"{shown}: storage transformers are not supported")
+    name, settings = _named(json.get("chunk_key_encoding"), f"{shown}: chunk_key_encoding")
+    if name not in ("default", "v2"):
+        raise SourceError(f"{shown}: chunk names of type {name!r} are not supported")
+    separator = settings.get("separator", "/" if name == "default" else ".")
+    if separator not in (".", "/"):
+        raise SourceError(f"{shown}: separator must be '.' or '/'; it is {separator!r}")
+    data_type = json.get("data_type")
+    if not isinstance(data_type, str):
+        raise SourceError(f"{shown}: voxels of type {data_type!r} are not supported")
+    sharding = None
+    codecs = entry(json, "codecs", list, shown)
+    for codec in codecs:
+        codec_name, settings = _named(codec, f"{shown}: codecs")
+        if codec_name == "sharding_indexed":
+            sharding = {**settings, "shard_shape": list(chunk)}
+            chunk = whole(settings.get("chunk_shape"), len(shape), f"{shown}: inner chunk_shape")
+            codecs = entry(settings, "codecs", list, shown)
+    own = _names(json.get("dimension_names"), len(shape))
+    return ZarrArray(
+        node,
+        shape,
+        chunk,
+        voxel_dtype(data_type, shown),
+        _axis_names(own, shape, shown),
+        _neuroglancer_names(own, "dim_"),
+        _compression3(codecs, shown),
+        separator,
+        f"c{separator}" if name == "default" else "",
+        sharding,
+    )
+
+
+def _compression3(codecs: Sequence[Any], shown: str) -> str:
+    found = "raw"
+    for codec in codecs:
+        name = _named(codec, f"{shown}: codecs")[0]
+        if name in _CODECS:
+            found = name
+        elif name not in _OTHER_CODECS:
+            raise _unsupported_codec(shown, f"the codec {name!r}")
+    return found
+
+
+def _unsupported_codec(shown: str, what: str) -> UserError:
+    known = ", ".join(_COMPRESSORS)
+    return UserError(
+        f"{shown} uses {what}, which is not supported; copy it into a zarr without compression or "
+        f"with one of {known}"
+    )
+
+
+def _codec_name(filters: object, shown: str) -> str:
+    first = filters[0] if isinstance(filters, list) else None
+    if not isinstance(first, dict):
+        raise SourceError(f"{shown}: filters must be a list of objects or null; it is {filters!r}")
+    return str(first.get("id"))
+
+
+def _named(value: object, shown: str) -> tuple[str, dict[str, Any]]:
+    """Name and configuration of one of zarr 3's extension points; a bare name will do."""
+    if isinstance(value, str):
+        return value, {}
+    name = value.get("name") if isinstance(value, dict) else None
+    settings = value.get("configuration", {}) if isinstance(value, dict) else None
+    if not isinstance(name, str) or not isinstance(settings, dict):
+        raise SourceError(f"{shown} must have a name and a configuration; it is {value!r}")
+    return name, settings
+
+
+def _shape(value: object, shown: str) -> tuple[int, ...]:
+    good = isinstance(value, list) and all(
+        isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value
+    )
+    if not good or not isinstance(value, list):
+        raise SourceError(f"{shown}: shape must be a list of whole numbers; it is {value!r}")
+    return tuple(value)
+
+
+def _names(value: object, rank: int) -> list[str | None]:
+    """Names of the axes as written, where they are a name or null for each axis."""
+    if isinstance(value, list) and len(value) == rank:
+        return [name if isinstance(name, str) and name else None for name in value]
+    return [None] * rank
+
+
+def _axis_names(own: Sequence[str | None], shape: Sequence[int], shown: str) -> tuple[str, ...]:
+    named = [name for name in own if name is not None]
+    if len(named) == len(own) and len(set(named)) == len(named):
+        return tuple(named)
+    return default_names(len(shape), shown)
+
+
+def _neuroglancer_names(own: Sequence[str | None], prefix: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}{i}" if name is None else name for i, name in enumerate(own))

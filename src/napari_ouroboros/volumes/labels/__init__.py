@@ -1,0 +1,1 @@
+"""Labels on their way back: stacks of slices from any file or array."""

@@ -1,0 +1,1 @@
+"""Where the bytes are: folders, web servers, buckets; addresses, logins, time limits."""

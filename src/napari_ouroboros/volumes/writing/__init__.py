@@ -1,0 +1,1 @@
+"""Results on their way to disk: staged, chunk by chunk; precomputed, OME-Zarr and TIFF."""
