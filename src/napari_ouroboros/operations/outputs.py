@@ -100,7 +100,7 @@ def recipe_path(path: Path) -> Path:
 def check_free(path: Path, overwrite: bool) -> None:
     """UserError when a result has no folder to be in, or exists; also where nothing is written.
 
-    `volumes.staging` looks again, and more closely, when it is about to write.
+    `volumes.writing.staging` looks again, and more closely, when it is about to write.
     """
     path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
