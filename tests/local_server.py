@@ -6,6 +6,7 @@ Used by tests, and by benchmarks for latency that is the same on every machine.
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
 from collections import Counter
@@ -27,6 +28,13 @@ class Fault:
     pattern: str
     what: Misbehaviour
     times: float  # requests still to be spoiled
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that were killed, as some tests do; all else is printed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -73,7 +81,7 @@ class LocalServer:
         class Handler(_Handler):
             local = owner
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
         # Connections that a client keeps open must not hold up the end of a test.
         self._server.daemon_threads = True
         self._server.block_on_close = False
