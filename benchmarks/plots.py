@@ -11,7 +11,6 @@ from benchmarks.report import Plot
 
 def draw(plot: Plot, folder: Path) -> Path:
     """Write ``performance-<name>.png``: medians, with the range of the runs as bars."""
-
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
@@ -24,10 +23,15 @@ def draw(plot: Plot, folder: Path) -> Path:
             [spread.high for _, spread in curve.points] - y,
         ]
         axes.errorbar(x, y, yerr=bars, marker="o", markersize=4, capsize=3, label=curve.label)
-    axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y, xscale="log", yscale="log")
+    axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y)
+    if plot.logarithmic:
+        axes.set(xscale="log", yscale="log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set(xlim=(0, None), ylim=(0, None))
     ticks = sorted({place for curve in plot.curves for place, _ in curve.points})
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
-    axes.minorticks_off()
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.minorticks_off()
     axes.grid(True, alpha=0.3)
     axes.legend()
     path = folder / f"performance-{plot.name}.png"

@@ -57,7 +57,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of a plot: (x, low, median, high) per point."""
+    """A line of a plot."""
 
     label: str
     points: Sequence[tuple[float, Spread]]
@@ -70,6 +70,7 @@ class Plot:
     x: str
     y: str
     curves: Sequence[Curve]
+    logarithmic: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ SAME_MB = 25
 
 _PROSE = f"""Peak resident memory of a process that slices over HTTP into a TIFF, less what it held
 after importing everything and reading one slice. `--memory` grants the pool {GRANTED_MB} MB, which
-is less than the chunks of either run, so that both fill it."""
+is less than the chunks of either run, so that both fill it. Two runs each."""
 
 
 def run(bench: Bench) -> Section:
