@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.neuroglancer.json_text import decode, parse_json
-from napari_ouroboros.neuroglancer.sources import without_credentials
+from napari_ouroboros.volumes.stores.credentials import redact
 
 #: Seconds that a server may take to deliver a state.
 TIMEOUT = 20.0
@@ -111,7 +111,7 @@ def fetch_json(url: str) -> dict[str, Any]:
     from napari_ouroboros.volumes.stores.fetch import make_fetcher
     from napari_ouroboros.volumes.stores.location import parse_location
 
-    shown = without_credentials(url)
+    shown = redact(url)
     parts = urlsplit(http_url(url))
     folder, _, name = parts.path.rpartition("/")
     if not parts.netloc or not name:

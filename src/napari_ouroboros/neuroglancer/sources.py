@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from napari_ouroboros.errors import UserError
+from napari_ouroboros.volumes.stores.credentials import redact
 
 # scheme before "://", or pipeline step after "|" -> format
 _FORMATS = {
@@ -68,7 +69,7 @@ class Source:
     @property
     def shown(self) -> str:
         """`url` fit to be shown: no password, no query."""
-        return without_credentials(self.url)
+        return redact(self.url)
 
     @property
     def may_hold_volume(self) -> bool:
@@ -114,21 +115,15 @@ def parse_source(url: str, folder: str | os.PathLike[str] | None = None) -> Sour
         fragment = step_fragment or fragment
         if name in _FORMATS:
             if format_ or index != len(steps) - 1:
-                raise UserError(f"this URL names more than one format: {without_credentials(url)}")
+                raise UserError(f"this URL names more than one format: {redact(url)}")
             format_ = _FORMATS[name]
             store += f"/{path.strip('/')}" if path.strip("/") else ""
         elif name in _ADAPTERS:
             store += f"|{name}:{path}"
         else:
-            raise UserError(f"'{name}' is no format known here: {without_credentials(url)}")
+            raise UserError(f"'{name}' is no format known here: {redact(url)}")
     part = dict(parse_qsl(fragment.removeprefix("!"))).get("type", "")
     return Source(format_ or _guess(store), store, part)
-
-
-def without_credentials(url: str) -> str:
-    """`url` without a user, a password, or a query, which may be a signature."""
-    url = re.sub(r"(?<=//)[^/|?#]*@", "", url)
-    return re.sub(r"\?[^|#]*", "", url)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -141,7 +136,7 @@ def _store(
 ) -> str:
     scheme, rest = _split(text)
     if not rest.strip("/") and rest != "/":
-        raise UserError(f"this URL names no place: {without_credentials(url)}")
+        raise UserError(f"this URL names no place: {redact(url)}")
     if scheme == "file" or (not scheme and not known_format):
         return f"file://{_absolute(rest, folder)}"
     if not scheme:
@@ -150,9 +145,7 @@ def _store(
     if not _STORES.match(scheme):
         if known_format:
             return text.rstrip("/")
-        raise UserError(
-            f"'{scheme}://' is no format or store known here: {without_credentials(url)}"
-        )
+        raise UserError(f"'{scheme}://' is no format or store known here: {redact(url)}")
     path, mark, query = rest.partition("?")
     return f"{scheme}://{path.rstrip('/')}{mark}{query}"
 

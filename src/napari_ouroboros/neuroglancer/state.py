@@ -21,7 +21,8 @@ from napari_ouroboros.neuroglancer.json_text import parse_json, read_json
 from napari_ouroboros.neuroglancer.layers import Kind, Layer, parse_layers, parse_voxel_size, pick
 from napari_ouroboros.neuroglancer.placement import Placement
 from napari_ouroboros.neuroglancer.source_space import source_space
-from napari_ouroboros.neuroglancer.sources import parse_source, without_credentials
+from napari_ouroboros.neuroglancer.sources import parse_source
+from napari_ouroboros.volumes.stores.credentials import redact
 
 #: Voxel size of a volume's finest level, (3,) zyx nm, or what finds it.
 ResolutionLike = ArrayLike | Callable[["VolumeSource"], ArrayLike]
@@ -244,7 +245,7 @@ def read_state(source: str | os.PathLike[str] | dict[str, Any]) -> State:
             if isinstance(found, dict):
                 return _state(found, Path.cwd(), "the link")
             if not found.startswith("file://"):
-                return _state(links.fetch_json(found), Path.cwd(), without_credentials(found))
+                return _state(links.fetch_json(found), Path.cwd(), redact(found))
             text = found
         elif text.lstrip().startswith("{"):
             return _state(parse_json(text, "the text given"), Path.cwd(), "the state")
