@@ -327,6 +327,17 @@ def test_wrong_s3_keys(
     assert "hush" not in str(refused.value)
 
 
+def test_a_line_break_in_a_key_shows_nothing_of_it(
+    server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "hush\n")
+    with pytest.raises(SourceError, match="/info: .* characters that no request") as caught:
+        fetcher(S3_PLACE).get("info")
+    assert "hush" not in str(caught.value)
+
+
 def test_a_profile_without_keys(
     server: BucketServer, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,8 +6,11 @@ import datetime as dt
 import gc
 import http.client
 import ipaddress
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -154,6 +157,36 @@ def test_who_forgets_to_close_leaves_no_socket(recwarn: pytest.WarningsRecorder)
         assert not [w for w in caught if w.category is ResourceWarning]
 
 
+_IN_A_CHILD = """
+import os, sys
+from napari_ouroboros.volumes.stores.connections import Connections
+
+connections = Connections()
+def ask():
+    assert connections.ask(sys.argv[1], {}, 5, lambda: None).body == b"hello"
+
+ask()
+if not hasattr(os, "fork"):
+    connections.start_anew()
+    ask()
+elif os.fork():
+    assert os.wait()[1] == 0
+    ask()
+else:
+    ask()
+    os._exit(0)
+"""
+
+
+def test_a_forked_process_opens_connections_of_its_own() -> None:
+    """Two processes on one connection would read each other's answers."""
+    with web() as server:
+        url = f"http://{server.host}/x"
+        subprocess.run([sys.executable, "-c", _IN_A_CHILD, url], check=True, timeout=60)
+        assert server.accepted == 2
+        assert len(server.heads) == (3 if hasattr(os, "fork") else 2)
+
+
 def test_connecting_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: over.wait(20) and [])
@@ -186,8 +219,9 @@ def test_hosts_that_need_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not proxy.heads
 
 
-def test_a_proxy_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "socks5://ada:pw@127.0.0.1:1080")
+@pytest.mark.parametrize("proxy", ["socks5://ada:pw@127.0.0.1:1080", "http://ada:pw@h:port"])
+def test_a_proxy_of_another_kind(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
     with pytest.raises(UserError, match=r"http proxy .* is not of the kind") as caught:
         make_fetcher(parse_location("http://somewhere.invalid/em"), 5).get("info")
     assert "pw" not in str(caught.value)

@@ -7,6 +7,7 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -15,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_ouroboros.errors import SourceError
-from napari_ouroboros.volumes.stores.fetch import decompress
+from napari_ouroboros.volumes.stores.fetch import decompress, make_fetcher
+from napari_ouroboros.volumes.stores.location import parse_location
 
 NOISE = np.random.default_rng(0).integers(0, 60, 100_000, dtype=np.uint8).tobytes()
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -80,3 +82,19 @@ def test_zeros_after_the_end_are_padding() -> None:
 def test_an_unknown_compression() -> None:
     with pytest.raises(SourceError, match="it is compressed with lepton, which is not known here"):
         decompress(NOISE, "lepton", "it")
+
+
+def test_ranges_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(NOISE)
+    fetcher = make_fetcher(parse_location(tmp_path), 5)
+    for span in ((0, 10), (5, 5), (10**6, 10**6 + 1), (2**63, 2**64), (0, 2**62), (3, 2**70)):
+        assert fetcher.get("it", span) == NOISE[slice(*span)]
+    for n in (1, len(NOISE), 2**63):
+        assert fetcher.get("it", (-n, 0)) == NOISE[-n:]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
+    for place in (tmp_path, "http://127.0.0.1:9"):
+        with pytest.raises(SourceError, match="cannot be the name|no request can hold|refused"):
+            make_fetcher(parse_location(place), 5).get(name)

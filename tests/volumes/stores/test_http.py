@@ -78,6 +78,23 @@ def test_packed_chunks(
     volume.close()
 
 
+def test_a_folder_with_a_space_in_its_name(
+    tmp_path: Path, array: np.ndarray[Any, Any], http_server: Serve
+) -> None:
+    write_by_hand(tmp_path / "my völume", [array])
+    for name in ("my völume", "my%20v%C3%B6lume"):
+        volume = open_volume(f"{http_server(tmp_path).url}/{name}")
+        np.testing.assert_array_equal(volume.read(0, missing="error"), array[0])
+        volume.close()
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"scales":' + b"[" * 100_000])
+def test_json_without_an_end(tmp_path: Path, http_server: Serve, text: bytes) -> None:
+    (tmp_path / "info").write_bytes(text)
+    with pytest.raises(SourceError, match="/info is not valid JSON"):
+        open_volume(http_server(tmp_path).url)
+
+
 def test_404_is_missing_and_nothing_else_is(opened: tuple[LocalServer, Volume]) -> None:
     server, volume = opened
     server.fault("mip0/*", 404)

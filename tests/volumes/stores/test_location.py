@@ -198,6 +198,22 @@ def test_secrets_are_kept_and_not_shown() -> None:
     assert "sig" not in repr(location)
 
 
+@pytest.mark.parametrize(
+    ("url", "base", "query"),
+    [
+        ("http://h/my volume?a=b c", "http://h/my%20volume", "a=b%20c"),
+        ("http://h/my%20volume?a=b%20c", "http://h/my%20volume", "a=b%20c"),
+        ("http://h/Zürich/50%", "http://h/Z%C3%BCrich/50%", ""),
+        ("http://bücher.org/x", "http://xn--bcher-kva.org/x", ""),
+        ("s3+http://h/b/my volume", "s3+http://h/b/my%20volume", ""),
+    ],
+)
+def test_what_no_request_can_hold_is_escaped(url: str, base: str, query: str) -> None:
+    location = parse_location(url)
+    assert (location.base, location.query) == (base, query)
+    assert parse_location(location.url) == location if not query else location.url == base
+
+
 def test_an_address_with_six_groups() -> None:
     assert parse_location("http://[::1]:80/v").base == "http://[::1]:80/v"
 
@@ -228,6 +244,10 @@ def test_an_address_with_six_groups() -> None:
         ("ftp://h/x", "ftp:// is not known"),
         ("https:///x", "no valid host"),
         ("http://h:port/x", "no valid host"),
+        ("http://[::1/x", "no valid host"),
+        ("http://a..b/x", "no valid host"),
+        (f"http://{'a' * 64}.org/x", "no valid host"),
+        ("http://a b/x", "no valid host"),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(url: str, words: str) -> None:

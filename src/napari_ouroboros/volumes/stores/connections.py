@@ -45,6 +45,7 @@ class Connections:
         self._tls: ssl.SSLContext | None = None
         # Who forgets `close` must not leave open sockets behind.
         weakref.finalize(self, _close_all, self._idle)
+        _everybody.add(self)
 
     def ask(
         self,
@@ -116,6 +117,11 @@ class Connections:
             self._idle.clear()
         _close_all(idle)
 
+    def start_anew(self) -> None:
+        """Forget what a process has from the one it was forked from, which goes on using it."""
+        self._lock = threading.Lock()
+        self.close()
+
     def _take(self, host: _Host) -> http.client.HTTPConnection | None:
         with self._lock:
             idle = self._idle.get(host)
@@ -178,6 +184,18 @@ def _connect(connection: http.client.HTTPConnection, timeout: float) -> None:
         raise TimeoutError from None
 
 
+_everybody: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for connections in list(_everybody):
+        connections.start_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _close_all(idle: dict[_Host, list[http.client.HTTPConnection]]) -> None:
     for connections in idle.values():
         for connection in connections:
@@ -219,7 +237,11 @@ def _proxy_settings(parts: SplitResult) -> SplitResult | None:
     if not proxy or urllib.request.proxy_bypass(parts.netloc):
         return None
     found = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    if found.scheme != "http" or not found.hostname:
+    try:
+        supported = found.scheme == "http" and found.hostname and found.port != 0
+    except ValueError:
+        supported = False
+    if not supported:
         raise UserError(
             f"the {parts.scheme} proxy in this system's settings is not of the kind "
             "http://host:port, the only one supported"

@@ -56,7 +56,7 @@ def http_login(host: str) -> tuple[str, str] | None:
         found = netrc.netrc(path).authenticators(host)
     except FileNotFoundError:
         return None
-    except (OSError, netrc.NetrcParseError):
+    except (OSError, ValueError, netrc.NetrcParseError):
         raise UserError(f"{path} cannot be read as a netrc file") from None
     return (found[0] or "", found[2] or "") if found else None
 

@@ -76,7 +76,7 @@ def fetch_json(fetcher: Fetcher, location: Location, name: str) -> dict[str, Any
         raise SourceError(f"{shown} is a web page, not JSON; give the address of the data itself")
     try:
         value = json.loads(data)
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{shown} is not valid JSON: {one_line(error, 100)}") from error
     if not isinstance(value, dict):
         raise SourceError(f"{shown} is not the description of a volume: no JSON object")
@@ -164,9 +164,11 @@ class FileFetcher:
                 with open(path + suffix, "rb") as file:
                     if byte_range is not None:
                         start, end = byte_range
-                        last = file.seek(0, os.SEEK_END) if start < 0 else 0
-                        file.seek(max(last + start, 0))
-                        return file.read(end - start), encoding
+                        # Within the file: a damaged index may ask for more than memory can hold.
+                        size = file.seek(0, os.SEEK_END)
+                        start, end, _ = slice(start, end or None).indices(size)
+                        file.seek(start)
+                        return file.read(max(end - start, 0)), encoding
                     parts = []
                     while part := file.read(1 << 24):
                         parts.append(part)
@@ -178,4 +180,7 @@ class FileFetcher:
                 shown = self._location.shown(name + suffix)
                 reason = error.strerror or one_line(error)
                 raise SourceError(f"{shown} cannot be read: {reason}") from error
+            except ValueError as error:
+                shown = self._location.shown(name)
+                raise SourceError(f"{shown!r} cannot be the name of a file") from error
         return None

@@ -6,12 +6,13 @@ import http.client
 import random
 import socket
 import ssl
+import string
 import time
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
-from napari_ouroboros.errors import SourceError, one_line
+from napari_ouroboros.errors import SourceError, UserError, one_line
 from napari_ouroboros.volumes.stores.buckets import Access, CannotLogIn, make_access
 from napari_ouroboros.volumes.stores.connections import Answer, Connections
 from napari_ouroboros.volumes.stores.deadline import Heartbeat, call
@@ -59,7 +60,7 @@ class HttpFetcher:
     def get(self, name: str, byte_range: Range | None = None) -> bytes | None:
         """See `napari_ouroboros.volumes.stores.fetch.Fetcher.get`."""
         data = self._get(_Wanted(name, byte_range))
-        if data is None and byte_range is None:
+        if data is None and byte_range is None and self._location.format == "precomputed":
             # A folder written by cloud-volume and served as it is.
             data = self._get(_Wanted(name + ".gz"), "gzip")
         return data
@@ -103,6 +104,12 @@ class HttpFetcher:
                 break  # the whole limit went by without a byte
             except _Retryable as error:
                 reason = str(error)
+            except UserError:
+                raise
+            except ValueError:  # of Python's HTTP client; its text may hold the login
+                raise SourceError(
+                    f"{shown}: its address or its login holds characters that no request can hold"
+                ) from None
             if attempt == _ATTEMPTS:
                 raise SourceError(f"{shown}: {reason} ({attempt} attempts)")
             time.sleep(pause * random.uniform(0.75, 1.25))
@@ -167,7 +174,8 @@ class HttpFetcher:
             target = answer.headers.get("Location")
             if answer.status not in (301, 302, 303, 307, 308) or not target:
                 return answer
-            url = urljoin(url, target)
+            # The client decodes what it got as Latin-1, whatever it was.
+            url = urljoin(url, quote(target, safe=string.punctuation, encoding="latin-1"))
             if urlsplit(url).scheme not in ("http", "https"):
                 break
         raise SourceError(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 import re
+import string
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.volumes.stores.credentials import redact
@@ -217,16 +218,17 @@ def _local(text: str) -> Location:
 
 def _http(text: str, store: Literal["http", "s3"]) -> Location:
     """``http(s)://host/path``; for `store` "s3", the server of ``host/bucket/path``."""
-    parts = urlsplit(text)
     try:
-        host, port = parts.hostname, parts.port
+        parts = urlsplit(text)
+        # As the host is looked up; a label of it that is empty or too long is a ValueError, too.
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
     except ValueError:
-        host, port = None, None
-    if not host:
+        host = ""
+    if not host or re.search(r"[\x00-\x20]", host):
         raise UserError(f"this URL has no valid host: {redact(text)}")
     name = f"[{host}]" if ":" in host else host
     netloc = name if port is None else f"{name}:{port}"
-    path, found = _without_metadata_file(parts.path)
+    path, found = _without_metadata_file(_escaped(parts.path))
     user = None
     if parts.username is not None:
         user = (unquote(parts.username), unquote(parts.password or ""))
@@ -266,7 +268,12 @@ def _query(query: str) -> str:
     pairs = parse_qsl(query, keep_blank_values=True)
     if any(name in _OPTIONS for name, _ in pairs):
         return urlencode([(name, value) for name, value in pairs if name not in _OPTIONS])
-    return query
+    return _escaped(query)
+
+
+def _escaped(text: str) -> str:
+    """A part of a URL with what no request can hold (a space, an umlaut) escaped, and no more."""
+    return quote(text, safe=string.punctuation)
 
 
 def _table(place: Location) -> Location:
