@@ -333,7 +333,7 @@ def test_a_line_break_in_a_key_shows_nothing_of_it(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "hush\n")
-    with pytest.raises(SourceError, match="/info: .* characters that no request") as caught:
+    with pytest.raises(SourceError, match=r"/info: .* characters that no request") as caught:
         fetcher(S3_PLACE).get("info")
     assert "hush" not in str(caught.value)
 
