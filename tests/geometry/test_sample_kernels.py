@@ -136,6 +136,20 @@ def test_cubic_goes_through_the_voxels() -> None:
     np.testing.assert_array_equal(got[0, ..., 0], voxels[0, 4])
 
 
+@pytest.mark.parametrize("method", TAPS)
+def test_any_fill_of_any_dtype_is_kept(method: str) -> None:
+    """float64 rounds the greatest int64 up, beyond it."""
+    rng = np.random.default_rng(5)
+    size = np.array([5, 6, 7])
+    grid = SliceGrid(size[None] + 1.0, np.array([[0.0, 1, 0]]), np.array([[0.0, 0, 1]]))
+    for dtype in DTYPES:
+        kind = np.dtype(dtype).kind
+        limits = (-np.inf, np.nan) if kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        for fill in limits:
+            got = sampled(noise(rng, dtype, (1, *size)), grid, (3, 4), method, size, fill)
+            np.testing.assert_array_equal(got, np.full(got.shape, fill, dtype))
+
+
 def indices(grid: SliceGrid, rows: int, columns: int) -> NDArray[np.float64]:
     """(n, rows, columns, 3) array indices zyx."""
     return (

@@ -95,6 +95,34 @@ def test_the_interpreter_waits_for_the_one_at_work_and_drops_the_rest() -> None:
     assert done.stderr == ""
 
 
+FORKING = """
+import os, time
+from napari_ouroboros.geometry import warm
+
+done = []
+def make():
+    time.sleep(0.5)
+    done.append(True)
+
+assert not warm.is_ready("a", make)
+time.sleep(0.1)
+child = os.fork()
+if child == 0:
+    os._exit(0 if done and warm.is_ready("a", make) and not warm.is_ready("b", make) else 1)
+assert os.waitpid(child, 0)[1] == 0
+warm.wait_until_ready("b", make)
+assert len(done) == 2
+"""
+
+
+def test_a_fork_waits_for_the_one_at_work() -> None:
+    """Or the child has half an imported module, and a compiler's lock that nobody gives back."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 FIRST_LOOK = """
 import sys
 import numpy as np

@@ -218,10 +218,17 @@ def test_voxels_on_the_rims_of_samples(direction: tuple[int, int, int], size: in
         map_ = Straightening(Trace([start + shift, start + 48 * way + shift]), size, size, 1.0, 1.0)
         grid = Grid((61, 61, 61), (1.0, 1.0, 1.0), (0, 0, 0))
         labels = np.arange(1, np.prod(map_.shape) + 1, dtype=np.uint16).reshape(map_.shape)
-        gatherer = Gatherer(map_, grid, LabelGrid.of(labels, map_))
-        for index, segments in touched_chunks(map_, grid, (31, 31, 31)):
-            fast = gatherer.block(index, (31, 31, 31), segments, distances=False)
-            expect_the_same(fast, gatherer.block(index, (31, 31, 31), segments))
+        expect_located(map_, grid, 31, LabelGrid.of(labels, map_))
+
+
+def test_the_last_bit_between_two_samples_is_that_of_locate() -> None:
+    """A bend on a lattice: rounding decides for some voxels, and must do so in one way."""
+    points = [[9, 0, -8], [-7, 0, 5], [5, 0, -9], [-2, 0, 2]]
+    for resolution in ((1.0, 1.0, 1.0), (8.0, 8.0, 8.0)):
+        unit = resolution[0]
+        map_ = Straightening(Trace(np.array(points) * unit), 2, 25, unit, 0.5 * unit)
+        labels = np.arange(1, np.prod(map_.shape) + 1, dtype=np.uint32).reshape(map_.shape)
+        expect_located(map_, around(map_, resolution), 30, LabelGrid.of(labels, map_))
 
 
 def expect_located(
@@ -236,6 +243,7 @@ def expect_located(
         np.testing.assert_array_equal(fast.claims > 0, np.isfinite(found[..., 0]))
         np.testing.assert_array_equal(fast.claims > 1, contested)
         np.testing.assert_array_equal(fast.labels, labels_at(labels, found))
+        np.testing.assert_array_equal(fast.labels > 0, fast.claims > 0)
         claims += np.bincount(fast.claims.ravel(), minlength=256)
     return claims
 

@@ -27,7 +27,7 @@ from napari_ouroboros.geometry.candidate_kernel import (
     rows_reached,
 )
 from napari_ouroboros.geometry.gather_groups import Groups
-from napari_ouroboros.geometry.kernels import _offsets
+from napari_ouroboros.geometry.kernels import _offsets, within
 
 Float = NDArray[np.float64]
 # An address beyond a cropped grid of labels, whatever the page.
@@ -345,12 +345,14 @@ def _settle(n, found, found_at, iz, iy, planes, spans, closed, pitch, rows, colu
         # The last half segment of a closed map is the first slice's.
         if closed and s >= n_segments - 0.5:
             s -= n_segments
-        # The last bit of a voxel on the rectangle's rim must not put it beyond.
-        v = min(max(v / pitch + 0.5 * rows, 0.0), rows - 1e-9)
-        u = min(max(u / pitch + 0.5 * columns, 0.0), columns - 1e-9)
+        # The sums of `locate`, to the last bit: voxels may lie just between two samples.
+        s = within(s, n_segments if closed else n_segments + 1)
+        row = within(v / pitch + 0.5 * (rows - 1), rows)
+        column = within(u / pitch + 0.5 * (columns - 1), columns)
         address[iz, iy, ix] = _address(
-            np.floor((s - offset[0] + 0.5) * scale[0]), np.floor((v - offset[1]) * scale[1]),
-            np.floor((u - offset[2]) * scale[2]), pages, n_slices, n_rows, n_columns,
+            np.floor((s - offset[0] + 0.5) * scale[0]),
+            np.floor((row - offset[1] + 0.5) * scale[1]),
+            np.floor((column - offset[2] + 0.5) * scale[2]), pages, n_slices, n_rows, n_columns,
         )  # fmt: skip
 
 

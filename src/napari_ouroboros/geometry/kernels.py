@@ -198,10 +198,19 @@ def locate(points, planes, balls, closed, extension, pitch, rows, columns, out, 
                         best, best_s, best_u, best_v = r2, k + d / extension[1], u, v
         elif best_s >= n_segments - 0.5:
             best_s -= n_segments
-        out[i, 0] = best_s
-        out[i, 1] = best_v / pitch + 0.5 * (rows - 1)
-        out[i, 2] = best_u / pitch + 0.5 * (columns - 1)
         contested[i] = count > 1
+        if count == 0:
+            out[i, 0] = out[i, 1] = out[i, 2] = np.nan
+            continue
+        out[i, 0] = within(best_s, n_segments if closed else n_planes)
+        out[i, 1] = within(best_v / pitch + 0.5 * (rows - 1), rows)
+        out[i, 2] = within(best_u / pitch + 0.5 * (columns - 1), columns)
+
+
+@njit(cache=True, nogil=True)
+def within(index, n):
+    """An index in the cells of n samples: rounding must not put what lies on the rim beyond."""
+    return min(max(index, -0.5), n - 0.5 - 1e-9)
 
 
 @njit(cache=True, nogil=True)

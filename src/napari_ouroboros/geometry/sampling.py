@@ -118,7 +118,13 @@ def sample(
         return
     whole = dtype.kind in "iu"
     _kernel(interpolation, dtype, wait, cancel)(
-        pages.slots, *places, float(fill), whole, *(_range(dtype) if whole else (0.0, 0.0)), out
+        # Of the dtype itself: float64 does not hold every int64.
+        pages.slots,
+        *places,
+        dtype.type(fill),
+        whole,
+        *(_range(dtype) if whole else (0.0, 0.0)),
+        out,
     )
 
 
@@ -183,7 +189,7 @@ def _make(name: str, dtype: np.dtype[Any] | None) -> None:
         sample_kernel.nearest(*first, dtype.type(0), out)
     else:
         kernel = cubic_kernel.cubic if name == "cubic" else sample_kernel.linear
-        kernel(*first, 0.0, True, 0.0, 0.0, out)
+        kernel(*first, dtype.type(0), True, 0.0, 0.0, out)
 
 
 def _chunk_range(

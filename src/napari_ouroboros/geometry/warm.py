@@ -37,6 +37,8 @@ _lock = threading.Lock()
 _kernels: dict[Hashable, _Kernel] = {}
 _waiting: queue.SimpleQueue[_Kernel | None] = queue.SimpleQueue()
 _worker: threading.Thread | None = None
+# Held while a kernel is made, and while this process forks.
+_at_work = threading.RLock()
 
 
 def is_done(key: Hashable) -> bool:
@@ -101,7 +103,8 @@ def _work() -> None:
         collecting = gc.isenabled()
         gc.disable()
         try:
-            kernel.make()
+            with _at_work:
+                kernel.make()
         except BaseException as error:  # noqa: BLE001  # raised to who asks for the kernel
             kernel.error = error
         finally:
@@ -126,14 +129,22 @@ def _nothing() -> None:
     """Instead of a kernel that nobody will call any more."""
 
 
+def _before_fork() -> None:
+    """Wait for the kernel at work: a child would have half its modules, and locks for ever."""
+    _at_work.acquire()
+
+
 def _after_fork() -> None:
     """Threads do not survive a fork: what was not ready is asked for again."""
-    global _lock, _waiting, _worker
+    global _lock, _waiting, _worker, _at_work
     _lock, _waiting, _worker = threading.Lock(), queue.SimpleQueue(), None
+    _at_work = threading.RLock()
     for key in [key for key, kernel in _kernels.items() if not kernel.done.is_set()]:
         del _kernels[key]
 
 
 atexit.register(_finish)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_at_work.release, after_in_child=_after_fork
+    )
