@@ -130,3 +130,17 @@ def test_lazy_and_written(scene: Scene, map_: Straightening, tmp_path: Path) -> 
     with pytest.warns(Notice, match="lie outside the volume"):
         straighten_to(tmp_path / "out", volume, map_, memory=3 << 20, threads=3)
     np.testing.assert_array_equal(open_volume(tmp_path / "out").read(0), plain)
+
+
+def test_lazy_arrays_of_one_address_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    """What dask calls by one name it computes once: voxels of another size are another array."""
+    import dask
+
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 40)).astype(np.uint8)
+    write_zarr2_by_hand(tmp_path / "zarr", noise, chunk=(20, 20, 20))
+    map_ = Straightening(Trace([[30.0, 60, 60], [100, 60, 70]]), 12, 12, 4.0, 4.0)
+    volumes = [open_volume(tmp_path / "zarr", resolution=(r, r, r)) for r in (4, 8)]
+    fine, coarse = dask.compute(*(straighten(volume, map_) for volume in volumes))
+    for samples, volume in ((fine, volumes[0]), (coarse, volumes[1])):
+        np.testing.assert_array_equal(samples, straighten(volume, map_).compute())
+    assert (fine != coarse).mean() > 0.5

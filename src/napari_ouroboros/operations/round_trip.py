@@ -15,15 +15,10 @@ from napari_ouroboros.geometry import Grid, Straightening
 from napari_ouroboros.geometry.exactness import Exactness
 from napari_ouroboros.geometry.folds import FoldReport
 from napari_ouroboros.geometry.touched import block_box, touched_chunks
+from napari_ouroboros.operations.boxes import Box, check_slice
 from napari_ouroboros.operations.gather import Gatherer, LabelGrid
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
-from napari_ouroboros.operations.sampler import (
-    DEFAULT_MEMORY,
-    Box,
-    Missing,
-    SliceSampler,
-    check_slice,
-)
+from napari_ouroboros.operations.sampler import DEFAULT_MEMORY, Missing, SliceSampler
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume

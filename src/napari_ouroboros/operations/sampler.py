@@ -22,24 +22,13 @@ from napari_ouroboros.geometry.sampling import (
     sample,
     start_compiling,
 )
-from napari_ouroboros.operations.boxes import Box, check_slice, slabs
+from napari_ouroboros.operations.boxes import Box
 from napari_ouroboros.operations.plan import Cancel, default_threads
-from napari_ouroboros.operations.slice_grid import affine, choose_interpolation, fill_value
+from napari_ouroboros.operations.slice_grid import affine, fill_value
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
     from napari_ouroboros.volumes.chunks.pool import ChunkPool, Ticket
-
-__all__ = [
-    "DEFAULT_MEMORY",
-    "Box",
-    "Interpolation",
-    "Missing",
-    "SliceSampler",
-    "check_slice",
-    "choose_interpolation",
-    "slabs",
-]
 
 Missing = Literal["fill", "error"]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.geometry.recipe import save as save_recipe
+from napari_ouroboros.operations.boxes import Box, check_slice, slabs
 from napari_ouroboros.operations.outputs import (
     CHUNK,
     check_free,
@@ -30,15 +31,8 @@ from napari_ouroboros.operations.outputs import (
 )
 from napari_ouroboros.operations.outside_volume import check_reach
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
-from napari_ouroboros.operations.sampler import (
-    DEFAULT_MEMORY,
-    Box,
-    Missing,
-    SliceSampler,
-    check_slice,
-    choose_interpolation,
-    slabs,
-)
+from napari_ouroboros.operations.sampler import DEFAULT_MEMORY, Missing, SliceSampler
+from napari_ouroboros.operations.slice_grid import choose_interpolation
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume

@@ -76,7 +76,18 @@ def straighten(
     sampler = SliceSampler(volume, map_, mip, method, fill, missing, _LAZY_MEMORY)
     boxes = slabs(map_.shape, volume.channels)
     name = "straighten-" + tokenize(
-        volume.url, mip, map_.recipe_hash, map_.planes, map_.shape, method, str(fill), missing
+        volume.url,
+        mip,
+        level.resolution,
+        level.voxel_offset,
+        level.shape,
+        str(volume.dtype),
+        map_.recipe_hash,
+        map_.planes,
+        map_.shape,
+        method,
+        str(fill),
+        missing,
     )
     squeeze = volume.channels == 1
     tail = () if squeeze else (0,)
