@@ -144,3 +144,23 @@ def test_a_map_needs_no_numba_and_is_the_same_without() -> None:
     warm.wait_until_ready(frames.TRANSPORT, frames.compile_transport)
     points = np.cumsum(np.random.default_rng(0).normal(100, 40, (20, 3)), axis=0)
     assert Straightening(Trace(points), 20, 20, 8, 8).recipe_hash == code
+
+
+NO_PLACE = """
+import numba.core.caching as caching
+
+def nowhere(self, py_func):
+    raise RuntimeError(f"cannot cache function {py_func.__name__!r}: no locator available")
+
+caching.FunctionCache.__init__ = nowhere
+from napari_ouroboros.geometry import Straightening, Trace
+
+print(Straightening(Trace([[0.0, 0, 0], [40, 0, 0]]), 3, 3, 8.0, 8.0).to_volume([[2, 1, 1]]))
+"""
+
+
+def test_kernels_work_where_no_cache_can_be_written() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_PLACE], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("[[16.  0.  0.]]\n", "")

@@ -14,7 +14,6 @@ the size of a voxel; iz, iy: which row. Functions of the voxel i of a row are wr
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from napari_ouroboros.geometry.kernels import (
     _crossing,
@@ -23,6 +22,7 @@ from napari_ouroboros.geometry.kernels import (
     _offsets,
     signed_distance,
 )
+from napari_ouroboros.geometry.with_numba import njit
 
 
 @njit(cache=True, nogil=True)

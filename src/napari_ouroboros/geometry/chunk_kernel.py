@@ -7,7 +7,8 @@ rounding is monotonic, so the samples of a rectangle of a slice lie between its 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from napari_ouroboros.geometry.with_numba import njit
 
 # Side of the squares of samples that are looked at as one.
 _SQUARE = 16

@@ -8,10 +8,10 @@ after it. It goes through the voxels' own values, and gives quadratic polynomial
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from napari_ouroboros.geometry.chunk_kernel import run
 from napari_ouroboros.geometry.sample_kernel import STRETCH, locate, settle
+from napari_ouroboros.geometry.with_numba import njit
 
 
 @njit(cache=True, nogil=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from napari_ouroboros.geometry.candidate_kernel import (
@@ -28,6 +27,7 @@ from napari_ouroboros.geometry.candidate_kernel import (
 )
 from napari_ouroboros.geometry.gather_groups import Groups
 from napari_ouroboros.geometry.kernels import _offsets, within
+from napari_ouroboros.geometry.with_numba import njit
 
 Float = NDArray[np.float64]
 # An address beyond a cropped grid of labels, whatever the page.

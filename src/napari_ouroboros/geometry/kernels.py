@@ -11,9 +11,9 @@ extensions by half a slice at the ends of an open trace.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from napari_ouroboros.geometry.segments import GROUP
+from napari_ouroboros.geometry.with_numba import njit
 
 
 @njit(cache=True, nogil=True)

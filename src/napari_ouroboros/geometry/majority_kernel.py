@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from napari_ouroboros.geometry.with_numba import njit
 
 # Ids of a box that are counted in a short list; boxes with more are sorted.
 _FEW = 32

@@ -14,9 +14,9 @@ the same arithmetic in numpy.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from napari_ouroboros.geometry.chunk_kernel import run
+from napari_ouroboros.geometry.with_numba import njit
 
 #: Samples of a row that are computed together.
 STRETCH = 128

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from napari_ouroboros.geometry.with_numba import njit
 
 _BLOCK = 8
 _VOXELS = _BLOCK**3
