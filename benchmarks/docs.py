@@ -12,9 +12,10 @@ from benchmarks.report import Section
 _HEAD = """# Performance
 
 This page is written by `python -m benchmarks --write-docs`; change the benchmark, not the page.
-[benchmarks/README.md](../benchmarks/README.md) says how things are measured. Figures are
-medians, with the lowest and the highest, of 7 runs where nothing else is said. What is compared takes turns in one process, after
-each has run once to warm up. CPU is the user and system time of all threads of the process.
+[benchmarks/README.md](../benchmarks/README.md) says how things are measured. Figures are medians,
+with the lowest and the highest, of 7 runs where nothing else is said. What is compared takes turns
+in one process, after each has run once to warm up. CPU is the user and system time of all threads
+of the process.
 
 *The port* is a plain port of what [Ouroboros](https://github.com/We-Gold/ouroboros) does, in
 numpy, scipy and cloud-volume: boxes of 128 slices, downloaded whole, `map_coordinates`, and splat

@@ -19,7 +19,8 @@ FLAT = 1.2
 _PROSE = """The same tube of 1500 slices of 100 x 100, a slim helix, lies more and more along the
 diagonal of the volume, so that the box around it grows from 80 to 880 megavoxels. It passes 20
 voxels beside the corners of chunks, so that no direction is a special one. Over HTTP without
-latency, as processor time of ours and of the port (order 1), with its box per 128 slices (3 runs)."""
+latency, as processor time of ours and, in 3 runs, of the port (order 1), with its box per 128
+slices."""
 
 
 def run(bench: Bench) -> Section:
