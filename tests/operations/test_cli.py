@@ -429,10 +429,31 @@ class TestWhatIsSaid:
             assert numbers["shape"] == list(Straightening.load(recipe).shape)
             assert numbers["chunks_to_fetch"] == 11
         home = ("backproject", tmp_path / "labels.npy", "--recipe", recipe, "--dry-run", "-o")
-        assert "4 write units" in shell(*home, tmp_path / "home").worked().out
+        assert ": 4 units" in shell(*home, tmp_path / "home").worked().out
         shell(*home, tmp_path / "none" / "home").failed(2, "does not exist; create it first")
         shell(*home, tmp_path / "labels.npy").failed(2)
         assert tree(tmp_path) == before
+
+    def test_a_dry_run_of_a_check_reads_no_voxel(self, shell: Shell, recipe: Path) -> None:
+        done = shell("check", recipe, "--dry-run").worked()
+        assert "the check, not run" in done.out
+        assert "unchanged" not in done.out
+        numbers = json.loads(shell("check", recipe, "--dry-run", "--json").worked().out)
+        assert numbers["chunks_to_fetch"] > 11
+        assert numbers["bytes_to_write"] == 0
+
+    def test_options_that_do_nothing_are_named(
+        self, shell: Shell, recipe: Path, tmp_path: Path
+    ) -> None:
+        words = ("--memory", 1024, "--cache", 5, "--overwrite", "--reader", "cloud-volume")
+        done = shell("info", recipe, *words).worked()
+        assert "note: --cache has no effect on info" in done.err
+        assert "note: --overwrite has no effect on info" in done.err
+        assert done.err.count("no effect") == 2
+        np.save(tmp_path / "labels.npy", some_labels(Straightening.load(recipe).shape))
+        words = ("--recipe", recipe, "--missing", "fill", "--threads", 1, "--dry-run")
+        done = shell("backproject", tmp_path / "labels.npy", *words, "-o", tmp_path / "x").worked()
+        assert done.err.count("no effect") == done.err.count("--missing has no effect") == 1
 
     def test_json_is_one_object_and_nothing_else(
         self, scene: Scene, recipe: Path, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -14,9 +15,12 @@ from oracles import LiteralMap
 from oracles.precomputed import write_by_hand
 
 from napari_ouroboros import Straightening, Trace, Volume, open_volume, straighten_to
+from napari_ouroboros.errors import Notice
 from napari_ouroboros.operations import boxes as boxes_module
 from napari_ouroboros.operations.boxes import Box
+from napari_ouroboros.operations.round_trip import check, plan_check
 from napari_ouroboros.operations.sampler import N_IN_FLIGHT, SliceSampler
+from napari_ouroboros.operations.straighten_job import StraightenJob
 from napari_ouroboros.volumes.chunks.pool import ChunkPool
 
 SHAPE, CHUNK, STEP = (200, 48, 60), (10, 12, 15), 8.0
@@ -83,6 +87,38 @@ def test_exactly_the_chunks_each_once(
     assert len(wanted) > 60
     assert asked(server) == dict.fromkeys(wanted, 1)
     assert report.chunks_fetched == len(wanted)
+
+
+def test_a_plan_says_what_a_run_fetches(
+    map_: Straightening, tmp_path: Path, http_server: Callable[..., LocalServer]
+) -> None:
+    """Chunks that reach beyond the volume, too: their bytes are those that lie in it."""
+    voxels = np.random.default_rng(1).integers(1, 255, (1, 190, 45, 50), np.uint8)
+    write_by_hand(
+        tmp_path / "v", [voxels], chunk=(64, 30, 64), offsets=[(0, 0, 0)], resolutions=[(STEP,) * 3]
+    )
+    _, volume = serve(http_server, tmp_path / "v")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)  # a part of it lies outside
+        job = StraightenJob(tmp_path / "o.tif", volume, map_)
+        plan = job.plan()
+        job.run(None, None, 0)
+    assert plan.chunks_to_fetch == job.sampler.chunks_fetched == 6
+    assert plan.bytes_to_fetch == voxels.nbytes
+
+
+def test_a_check_planned_and_done(
+    folder: Path, map_: Straightening, http_server: Callable[..., LocalServer]
+) -> None:
+    server, volume = serve(http_server, folder)
+    plan = plan_check(volume, map_)
+    assert asked(server) == {}
+    report = check(volume, map_)
+    assert report.voxels > 10_000
+    done = sum(asked(server).values())
+    # Of some blocks no voxel turns out to be in the tube: these are not read.
+    assert done <= plan.chunks_to_fetch <= 1.1 * done
+    assert plan.bytes_to_fetch == plan.chunks_to_fetch * int(np.prod(CHUNK))
 
 
 def test_the_next_boxes_are_on_their_way_and_the_last_one_is_not_waited_for(

@@ -119,6 +119,10 @@ def check(options: argparse.Namespace) -> None:
         volume, map_, mip = from_recipe(options)
     else:
         volume, map_, mip, _ = from_state(options)
+    if options.dry_run:
+        plan = round_trip.plan_check(volume, map_, mip, options.memory * 2**20)
+        print_plan(plan, options, {"mip": mip})
+        return
     with bar("checking", "chunk", options) as progress:
         report = round_trip.check(
             volume,

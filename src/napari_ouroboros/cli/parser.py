@@ -9,6 +9,15 @@ from napari_ouroboros import __version__
 from napari_ouroboros.cli.manners import redacted
 from napari_ouroboros.errors import one_line
 
+# Options taken everywhere that have nothing to do with a command: its labels or its volume are
+# read in another way, or nothing is read, kept or written.
+_WITHOUT_EFFECT = {
+    "demo": {"memory", "threads", "cache", "reader", "missing", "timeout"},
+    "backproject": {"cache", "reader", "missing"},
+    "check": {"overwrite"},
+    "info": {"memory", "threads", "cache", "missing", "overwrite"},
+}
+
 
 def make_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
@@ -141,6 +150,17 @@ def _everywhere(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="say what would be done")
     add("--json", action="store_true", help="the report as JSON on standard output")
     add("--debug", action="store_true", help="show tracebacks")
+
+
+def without_effect(options: argparse.Namespace) -> list[str]:
+    """Options that were given, and that this command does nothing with."""
+    defaults = argparse.ArgumentParser()
+    _everywhere(defaults)
+    return [
+        "--" + name.replace("_", "-")
+        for name, value in vars(defaults.parse_args([])).items()
+        if name in _WITHOUT_EFFECT.get(options.command, ()) and getattr(options, name) != value
+    ]
 
 
 def _positive(text: str) -> int:

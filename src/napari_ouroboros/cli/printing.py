@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 def print_plan(plan: Plan, options: argparse.Namespace, facts: dict[str, Any]) -> None:
     """What a job would do, for ``--dry-run``."""
+    units = len(plan.units) + len(plan.later)
     numbers = {
         **facts,
-        "units": len(plan.units),
+        "units": units,
         "chunks_to_fetch": plan.chunks_to_fetch,
         "bytes_to_fetch": plan.bytes_to_fetch,
         "bytes_to_write": plan.bytes_to_write,
@@ -29,7 +30,7 @@ def print_plan(plan: Plan, options: argparse.Namespace, facts: dict[str, Any]) -
         print(json.dumps(numbers))
         return
     print(
-        f"{plan.title}, not run: {len(plan.units)} write units, {plan.chunks_to_fetch} chunks "
+        f"{plan.title}, not run: {units} units, {plan.chunks_to_fetch} chunks "
         f"({plan.bytes_to_fetch / 1e6:.1f} MB decoded) to fetch, up to "
         f"{plan.bytes_to_write / 1e6:.1f} MB to write, about {plan.memory_bytes / 1e6:.0f} MB of "
         "memory; " + ", ".join(f"{name} {value}" for name, value in facts.items())

@@ -7,12 +7,13 @@ import os
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 from napari_ouroboros.cli.commands import COMMANDS
 from napari_ouroboros.cli.manners import redacted, shell_manners
-from napari_ouroboros.cli.parser import make_parser
-from napari_ouroboros.errors import Cancelled, OuroborosError, one_line
+from napari_ouroboros.cli.parser import make_parser, without_effect
+from napari_ouroboros.errors import Cancelled, Notice, OuroborosError, one_line
 
 INTERRUPTED = 130
 
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with shell_manners(options.debug) as options.stop:
         try:
             options.command_line = shlex.join(["napari-ouroboros", *map(redacted, words)])
+            for option in without_effect(options):
+                warnings.warn(f"{option} has no effect on {options.command}", Notice, stacklevel=1)
             COMMANDS[options.command](options)
         except (KeyboardInterrupt, Cancelled):
             return _say_stopped(options)

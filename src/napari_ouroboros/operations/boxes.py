@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_ouroboros.errors import UserError
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
-    from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.volumes import Level, Volume
 
 # Samples of one box of the lazy array and of one slab of a stream: some 10 ms of work, so that
 # the first is sampled early and little is left to do when the last chunk has come.
@@ -49,6 +50,13 @@ def slabs(shape: tuple[int, int, int], channels: int = 1) -> list[Box]:
     n, rows, columns = shape
     step = max(1, _BOX_SAMPLES // (rows * columns * channels))
     return [Box((k, min(k + step, n)), (0, rows), (0, columns)) for k in range(0, n, step)]
+
+
+def voxels_of(chunks: NDArray[np.int64], level: Level) -> int:
+    """Voxels of chunks (n, 3) zyx, those at the end of the level clipped."""
+    chunk = np.asarray(level.chunk)
+    corner = chunks.reshape(-1, 3) * chunk
+    return int((np.minimum(corner + chunk, level.shape) - corner).prod(axis=1).sum())
 
 
 def check_slice(straightening: Straightening, volume: Volume, memory: int) -> None:

@@ -15,7 +15,7 @@ from napari_ouroboros.geometry import Grid, Straightening
 from napari_ouroboros.geometry.exactness import Exactness
 from napari_ouroboros.geometry.folds import FoldReport
 from napari_ouroboros.geometry.touched import block_box, touched_chunks
-from napari_ouroboros.operations.boxes import Box, check_slice
+from napari_ouroboros.operations.boxes import Box, check_slice, voxels_of
 from napari_ouroboros.operations.gather import Gatherer, LabelGrid
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
 from napari_ouroboros.operations.sampler import DEFAULT_MEMORY, Missing, SliceSampler
@@ -149,13 +149,23 @@ def check(
     )
 
 
+def plan_check(
+    volume: Volume, straightening: Straightening, mip: int = 0, memory: int = DEFAULT_MEMORY
+) -> Plan:
+    """What `check` would read and hold, from geometry alone: for a dry run."""
+    map_ = straightening.resolved(volume.mip(mip).resolution)
+    check_slice(map_, volume, memory)
+    with SliceSampler(volume, map_, mip, "nearest", 0, memory=memory) as sampler:
+        return _RoundTrip(volume, map_, mip, sampler).plan(figures=True)
+
+
 class _RoundTrip:
     """Straightened slices as labels, taken home, compared with the chunk that they came from."""
 
     def __init__(
         self, volume: Volume, straightening: Straightening, mip: int, sampler: SliceSampler
     ) -> None:
-        level = volume.mip(mip)
+        self.level = level = volume.mip(mip)
         self.volume, self.mip, self.map = volume, mip, straightening
         self.grid = Grid(level.shape, level.resolution, level.voxel_offset)
         self.stack = _SampledStack(sampler, straightening)
@@ -166,18 +176,30 @@ class _RoundTrip:
         self.totals = np.zeros(3, np.int64)
         self._lock = threading.Lock()
 
-    def plan(self) -> Plan:
-        """One unit per touched chunk."""
+    def plan(self, figures: bool = False) -> Plan:
+        """One unit per touched block; `figures`: with what they read, which takes a moment."""
+        chunks = self._chunks() if figures else np.zeros((0, 3), np.int64)
+        to_fetch = voxels_of(chunks, self.level) * self.volume.channels * self.volume.dtype.itemsize
         return Plan(
             "the check",
             [
                 Unit(str(index), partial(self._compare, index, segments))
                 for index, segments in self.blocks
             ],
-            bytes_to_fetch=0,
+            bytes_to_fetch=to_fetch,
             bytes_to_write=0,
-            memory_bytes=0,
+            memory_bytes=min(to_fetch, self.stack.memory) + self.stack.held_bytes,
+            chunks_to_fetch=len(chunks),
         )
+
+    def _chunks(self) -> NDArray[np.int64]:
+        """Of the volume (n, 3): those that the slices read, and once more those of every block."""
+        parts = [self.stack.chunks()]
+        for index, _ in self.blocks:
+            box = np.array(block_box(index, _CHUNK, self.grid.shape)).T
+            low, high = box[0] // self.level.chunk, (box[1] - 1) // self.level.chunk
+            parts.append(np.argwhere(np.ones(high - low + 1, bool)) + low)
+        return np.concatenate(parts)
 
     def _compare(
         self, index: tuple[int, int, int], segments: NDArray[np.int64], cancel: Cancel
@@ -213,6 +235,9 @@ class _SampledStack:
         page = max(1, int(np.prod(self.shape[1:])) * sampler.dtype.itemsize)
         self._step = max(1, min(32, 4_000_000 // page))
         self._most = max(4, 128 * 2**20 // (page * self._step))
+        self.memory = sampler.memory
+        #: Bytes of the slices that are kept.
+        self.held_bytes = page * min(self._most * self._step, self.shape[0])
 
     def read(self, k0: int, k1: int) -> NDArray[Any]:
         """Slices k0 to k1."""
@@ -221,14 +246,23 @@ class _SampledStack:
         joined = np.concatenate(slabs) if len(slabs) > 1 else slabs[0]
         return joined[k0 - first * self._step : k1 - first * self._step]
 
+    def chunks(self) -> NDArray[np.int64]:
+        """Of the volume (n, 3): all that are read, each once."""
+        count = -(-self.shape[0] // self._step)
+        return np.unique(
+            np.concatenate([self._sampler.chunks(self._box(i)) for i in range(count)]), axis=0
+        )
+
+    def _box(self, i: int) -> Box:
+        n, rows, columns = self.shape
+        return Box((i * self._step, min((i + 1) * self._step, n)), (0, rows), (0, columns))
+
     def _slab(self, i: int) -> NDArray[Any]:
         with self._lock:
             if i in self._slabs:
                 self._slabs[i] = self._slabs.pop(i)
                 return self._slabs[i]
-        n, rows, columns = self.shape
-        box = Box((i * self._step, min((i + 1) * self._step, n)), (0, rows), (0, columns))
-        values = self._sampler.read(box, self.cancel)[..., 0]
+        values = self._sampler.read(self._box(i), self.cancel)[..., 0]
         slab = np.ascontiguousarray(values).view(self.out_dtype)
         with self._lock:
             self._slabs[i] = slab

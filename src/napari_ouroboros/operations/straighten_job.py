@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.geometry.recipe import save as save_recipe
-from napari_ouroboros.operations.boxes import Box, check_slice, slabs
+from napari_ouroboros.operations.boxes import Box, check_slice, slabs, voxels_of
 from napari_ouroboros.operations.outputs import (
     CHUNK,
     check_free,
@@ -204,7 +204,7 @@ class StraightenJob:
         for box in boxes:
             chunks.update(map(tuple, self.sampler.chunks(box).tolist()))
         item = self.volume.dtype.itemsize * self.volume.channels
-        to_fetch = len(chunks) * int(np.prod(self.level.chunk)) * item
+        to_fetch = voxels_of(np.array(sorted(chunks)), self.level) * item
         largest = max(int(np.prod(box.shape)) for box in boxes) * item
         if self.output == "tiff":
             # Pages follow each other in the one file, so the file is the unit.
