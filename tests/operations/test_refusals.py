@@ -1,4 +1,7 @@
-"""Bad input: one clear line, the right exit code, and nothing lost or half-written."""
+"""Sources, labels and places for results that will not do: one clear line, and nothing is lost.
+
+States, traces and settings are in `test_bad_input`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from shell import Shell, environment, run_process, tree
+from shell import Shell, tree
 from small_disk import anybodys_folder, as_nobody, small_disk
-from small_scene import Scene, voxels_xyz
+from small_scene import Scene
 
 import napari_ouroboros as ou
 
@@ -36,101 +39,6 @@ def refused(shell: Shell, out: Path, state: object, *words: object, code: int, s
     before = tree(out.parent)
     shell("straighten", state, "-o", out, *words).failed(code, *say)
     assert tree(out.parent) == before
-
-
-# -- states -----------------------------------------------------------------------------------
-
-
-def test_no_such_layer_lists_those_there_are(shell: Shell, scene: Scene, tmp_path: Path) -> None:
-    out = tmp_path / "x.tif"
-    refused(shell, out, scene.state, "--image-layer", "me", code=2, say=["'me'", "'em'", "'cells'"])
-    refused(shell, out, scene.state, code=2, say=["'em'", "'cells'", "--image-layer"])
-    refused(
-        shell,
-        out,
-        scene.state,
-        *EM,
-        "--annotation-layer",
-        "path",
-        code=2,
-        say=["'path'", "'trace'"],
-    )
-
-
-@pytest.mark.parametrize(
-    ("positions", "say"),
-    [
-        ([], "no annotations"),
-        ([(10, 120, 50)], "1 point"),
-        ([(10, 120, 50)] * 3, "one spot"),
-        ([(10, 120, 50), (float("nan"), 130, 55)], "finite"),
-    ],
-    ids=["none", "one", "all the same", "NaN"],
-)
-def test_points_that_make_no_trace(
-    shell: Shell, scene: Scene, tmp_path: Path, positions: list, say: str
-) -> None:
-    state = scene.with_points(f"points-{len(positions)}-{say[:3]}.json", positions)
-    line = shell("straighten", state, "-o", tmp_path / "x.tif", *EM).failed(2)
-    assert say in line or "point" in line
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_state_that_cannot_be_read(shell: Shell, scene: Scene, tmp_path: Path) -> None:
-    broken = scene.folder / "broken.json"
-    broken.write_text('{\n  "layers": [,]\n}')
-    refused(shell, tmp_path / "x.tif", broken, code=2, say=["broken.json", "line 2"])
-    refused(shell, tmp_path / "x.tif", scene.folder / "gone.json", code=2, say=["gone.json"])
-
-
-def test_a_trace_outside_the_volume(shell: Shell, scene: Scene, tmp_path: Path) -> None:
-    far = scene.with_points("far.json", [(5000, 5000, 5000), (5100, 5000, 5000)])
-    refused(shell, tmp_path / "x.tif", far, *EM, code=2, say=["wholly outside", "nm (zyx)"])
-    ends = scene.points_nm.copy()
-    ends[-1] += (ends[-1] - ends[-2]) * 2
-    partly = scene.with_points("partly.json", voxels_xyz(ends))
-    done = shell("straighten", partly, "-o", tmp_path / "part.tif", *EM).worked()
-    (note,) = [line for line in done.notes if "outside" in line]
-    assert "%" in note
-    data = tifffile.imread(tmp_path / "part.tif")
-    assert not data[-1].any()
-    assert data[0].any()
-
-
-# -- settings ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("words", "say"),
-    [
-        (("--mip", "7"), ["mip", "7", "0", "1"]),
-        (("--width", "0"), ["width", "0"]),
-        (("--height", "-3"), ["height", "-3"]),
-        (("--spacing", "-5"), ["spacing", "-5"]),
-        (("--pitch", "0"), ["pitch", "0"]),
-        (("--slices", "5:4000"), ["slices", "5:4000"]),
-        (("--fill", "300"), ["300", "uint8"]),
-        (("--up", "0,0,0"), ["up"]),
-        (("--tolerance", "-1"), ["tolerance"]),
-        (("--adaptive", "nan"), ["adaptive"]),
-        (("--twist", "gone.txt"), ["gone.txt"]),
-        (("--threads", "0"), ["--threads"]),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_settings_that_make_no_slices(
-    shell: Shell, scene: Scene, tmp_path: Path, words: tuple[str, ...], say: list[str]
-) -> None:
-    refused(shell, tmp_path / "x.tif", scene.state, *EM, *words, code=2, say=say)
-
-
-def test_labels_are_never_interpolated(shell: Shell, scene: Scene, tmp_path: Path) -> None:
-    words = ("--image-layer", "cells", *SMALL, "--interpolation", "linear")
-    refused(shell, tmp_path / "x.tif", scene.state, *words, code=2, say=["nearest"])
-
-
-def test_suffixes_that_nothing_is_written_as(shell: Shell, scene: Scene, tmp_path: Path) -> None:
-    refused(shell, tmp_path / "x.nrrd", scene.state, *EM, code=2, say=[".nrrd", ".tif", ".zarr"])
 
 
 # -- sources ----------------------------------------------------------------------------------
@@ -164,13 +72,6 @@ def test_a_source_that_refuses_or_stays_silent(
             say=["did not answer", "1 s"],
         )  # fmt: skip
         assert time.monotonic() - start < 5
-
-
-def test_no_volume_where_the_state_says(shell: Shell, scene: Scene, tmp_path: Path) -> None:
-    state = scene.changed(
-        "gone-source.json", lambda s: s["layers"][0].update(source="precomputed://file://./gone")
-    )
-    refused(shell, tmp_path / "x.tif", state, *EM, code=2, say=["no folder", "gone"])
 
 
 @pytest.mark.parametrize("how", ["truncated", "corrupt gzip"])
@@ -352,16 +253,3 @@ def test_no_permission(scene: Scene) -> None:
         assert "permission" in line.lower() or "may not" in line.lower(), printed
         assert len(line.strip().splitlines()) == 1, printed
         assert sorted(p.name for p in folder.iterdir()) == ["scene"]
-
-
-def test_as_a_process_too(scene: Scene, tmp_path: Path) -> None:
-    done = run_process(
-        "straighten",
-        scene.state,
-        "-o",
-        tmp_path / "x.tif",
-        "--image-layer",
-        "me",
-        env=environment(),
-    )
-    done.failed(2, "'me'")
