@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 from local_server import LocalServer
 from oracles.arrays import write_array, write_n5_by_hand, write_zarr2_by_hand
+from oracles.json_store import JsonStore, dataset5, ome_group, scale
 from oracles.precomputed import blobs, write_by_hand
 
 from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.neuroglancer.source_space import source_space
 from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.volumes.chunks.chunk_cache import ChunkCache
+from napari_ouroboros.volumes.formats.n5 import read_n5
+from napari_ouroboros.volumes.stores.location import parse_location
 
 Serve = Callable[..., LocalServer]
 
@@ -73,6 +77,33 @@ def test_few_requests(folder: Path, http_server: Serve, format: str) -> None:
         assert server.n_requests == 1
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5", "n5"])
+def test_levels_are_asked_for_side_by_side(
+    tmp_path: Path, http_server: Serve, version: str
+) -> None:
+    """One after the other they would take a second and more over a slow line."""
+    if version == "n5":
+        files = {f"s{i}/attributes.json": dataset5((64 >> i,) * 3) for i in range(6)}
+        files["attributes.json"] = {"resolution": [8, 8, 8]}
+    else:
+        files = ome_group([((64 >> i,) * 3, [scale(*(8 << i,) * 3)]) for i in range(6)], version)
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(content))
+    server = http_server(tmp_path, latency=0.3)
+    format = "n5" if version == "n5" else "zarr"
+    assert len(open_volume(f"{format}://{server.url}").levels) == 6
+    assert server.most_in_flight >= 5
+    assert max(server.requests.values()) == 1
+
+
+def test_a_server_that_has_every_dataset() -> None:
+    """It may be a program that takes any path; the levels do not go on for ever."""
+    levels = {f"s{i}/attributes.json": dataset5((8, 8, 8)) for i in range(100)}
+    store = JsonStore({"attributes.json": {"resolution": [8, 8, 8]}, **levels})
+    assert len(read_n5(store, parse_location("n5://https://h/x")).levels) == 16
+
+
 def test_a_server_with_a_page_for_everything(
     folder: Path, http_server: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +117,7 @@ def test_a_server_with_a_page_for_everything(
     for format in FORMATS:
         volume = open_volume(f"{server.url}/{format}", resolution=given(format))
         assert volume.url.startswith(f"{format}://")
+        source_space(volume.url, format)
     with pytest.raises(SourceError, match=r"gone/info is a web page, not JSON; give the address"):
         open_volume(f"{server.url}/gone")
 

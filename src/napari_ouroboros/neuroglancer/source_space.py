@@ -29,6 +29,7 @@ def source_space(url: str, format_: str) -> SourceSpace:
         return SourceSpace()
     from napari_ouroboros.volumes.formats.n5 import n5_space
     from napari_ouroboros.volumes.formats.zarr import zarr_space
+    from napari_ouroboros.volumes.opening import MetadataFetcher
     from napari_ouroboros.volumes.stores.deadline import call
     from napari_ouroboros.volumes.stores.fetch import make_fetcher
     from napari_ouroboros.volumes.stores.location import parse_location
@@ -37,7 +38,7 @@ def source_space(url: str, format_: str) -> SourceSpace:
     read = n5_space if format_ == "n5" else zarr_space
 
     def run() -> SourceSpace:
-        fetcher = make_fetcher(location, _TIMEOUT)
+        fetcher = MetadataFetcher(make_fetcher(location, _TIMEOUT), pages=False)
         try:
             return read(fetcher, location)
         finally:

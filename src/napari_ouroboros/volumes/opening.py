@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 
 from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.volumes.chunks.chunk_cache import ChunkCache
 from napari_ouroboros.volumes.formats.precomputed import parse_info
 from napari_ouroboros.volumes.level import VolumeInfo
 from napari_ouroboros.volumes.stores.deadline import call
-from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_json, make_fetcher
-from napari_ouroboros.volumes.stores.inflight import as_completed
+from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_json, fetch_jsons, make_fetcher
 from napari_ouroboros.volumes.stores.location import Format, Location, parse_location
 from napari_ouroboros.volumes.volume import Volume
 
@@ -74,7 +72,7 @@ def open_volume(
     def read() -> tuple[Location, VolumeInfo]:
         if place.local and not os.path.isdir(place.base):
             raise UserError(f"there is no folder {place.base}")
-        fetcher = _Once(make_fetcher(place, open_timeout))
+        fetcher = MetadataFetcher(make_fetcher(place, open_timeout))
         try:
             location = place
             if place.format == "auto":
@@ -94,7 +92,7 @@ def open_volume(
     return Volume(location, info, timeout, reader, resolution, cache)
 
 
-class _Once:
+class MetadataFetcher:
     """A fetcher that asks for each object once.
 
     Attributes
@@ -104,8 +102,8 @@ class _Once:
         has files that may be missing.
     """
 
-    def __init__(self, fetcher: Fetcher) -> None:
-        self.pages = True
+    def __init__(self, fetcher: Fetcher, pages: bool = True) -> None:
+        self.pages = pages
         self._fetcher = fetcher
         self._found: dict[str, bytes | None] = {}
 
@@ -175,17 +173,10 @@ def _find_format(fetcher: Fetcher, location: Location) -> Format:
 
 
 def _look(fetcher: Fetcher, location: Location, names: Sequence[str]) -> str | None:
-    """Return the first of the files that is there, all asked for at once."""
-
-    def look(name: str) -> tuple[str, bool | SourceError]:
-        try:
-            return name, fetch_json(fetcher, location, name) is not None
-        except SourceError as error:
-            return name, error
-
-    answers = dict(as_completed((partial(look, name) for name in names), len(names)))
+    """Return the first of the files that is there."""
+    answers = fetch_jsons(fetcher, location, names)
     for name in names:
-        if answers[name] is True:
+        if isinstance(answers[name], dict):
             return name
     for answer in answers.values():
         if isinstance(answer, SourceError):

@@ -16,7 +16,7 @@ from local_server import LocalServer
 from oracles.arrays import shards, write_array, write_n5_by_hand, write_zarr2_by_hand
 from oracles.precomputed import blobs
 
-from napari_ouroboros.errors import SourceError
+from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.volumes import Volume, open_volume
 
 Serve = Callable[..., LocalServer]
@@ -171,6 +171,47 @@ def test_missing_chunks(tmp_path: Path) -> None:
     wanted = array[0].copy()
     wanted[:4, :4, :4] = 7
     np.testing.assert_array_equal(opened(tmp_path / "7").read(0, missing="error"), wanted)
+
+
+@pytest.mark.parametrize("driver", ["zarr", "zarr3", "n5"])
+def test_a_missing_chunk_costs_one_request(tmp_path: Path, driver: str, http_server: Serve) -> None:
+    write_array(tmp_path, driver, np.zeros((8, 8, 8), "uint8"), chunk=(4, 4, 4), metadata={})
+    server = http_server(tmp_path)
+    server.fault("*1?1?1", 404)
+    volume = opened(server.url)
+    server.requests.clear()
+    assert volume.fetch_chunk(0, (1, 1, 1)) is None
+    assert server.n_requests == 1
+    volume.close()
+
+
+@pytest.mark.parametrize("turned", [[2, 1, 0], [0, 1, 2]])
+def test_shards_that_are_turned_are_refused(tmp_path: Path, turned: list[int]) -> None:
+    """The chunks in them would lie elsewhere."""
+    array = blobs((1, 16, 8, 8), "uint16")[0]
+    around = [{"name": "transpose", "configuration": {"order": turned}}]
+    metadata = {"codecs": around + shards((4, 4, 4), [BYTES])}
+    write_array(tmp_path, "zarr3", array, chunk=(8, 8, 8), metadata=metadata)
+    with pytest.raises(UserError, match="uses transpose around its shards"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("start", "size"), [(0, 2**62), (2**63, 100), (2**64 - 2, 3), (0, 2**40), (2**64 - 1, 5)]
+)
+def test_a_shard_whose_index_points_nowhere(
+    tmp_path: Path, http_server: Serve, start: int, size: int
+) -> None:
+    array = blobs((1, 8, 8, 8), "uint16")[0]
+    metadata = {"codecs": shards((4, 4, 4), [BYTES], crc=False)}
+    write_array(tmp_path, "zarr3", array, chunk=(8, 8, 8), metadata=metadata)
+    shard = tmp_path / "c/0/0/0"
+    data = bytearray(shard.read_bytes())
+    data[-128:-112] = start.to_bytes(8, "little") + size.to_bytes(8, "little")
+    shard.write_bytes(data)
+    for place in (tmp_path, http_server(tmp_path).url):
+        with pytest.raises(SourceError, match="is corrupt: the shard ends before byte"):
+            opened(place).fetch_chunk(0, (0, 0, 0))
 
 
 @pytest.mark.parametrize("how", ["cut", "longer", "empty", "a page"])

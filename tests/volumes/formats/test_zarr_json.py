@@ -605,5 +605,10 @@ def test_what_is_there_wins_over_consolidated_metadata() -> None:
 
 def test_info_asks_for_few_files() -> None:
     store = JsonStore(ome_group(TWO, "0.5"))
+    read_zarr(store, parse_location(URL.replace("zarr://", "zarr3://")))
+    assert sorted(store.asked) == ["0/zarr.json", "1/zarr.json", "zarr.json"]
+    store = JsonStore(ome_group(TWO))
     read_zarr(store, parse_location(URL))
-    assert store.asked == ["zarr.json", "0/zarr.json", "1/zarr.json"]
+    levels = [f"{i}/{name}" for i in (0, 1) for name in (".zarray", ".zattrs")]
+    top = ["zarr.json", ".zarray", ".zattrs", ".zmetadata"]
+    assert sorted(store.asked) == sorted(top + levels)

@@ -87,7 +87,8 @@ class _ArrayLevel:
                 self._shards = ArrayShards(level, fetcher, location)
                 metadata = {**metadata, "codecs": level.sharding["codecs"]}
             self._decoder = array_decoder(self._layout.driver, metadata, self._layout.chunk)
-        except ValueError as error:
+        # The latter two for what is JSON, and nothing that tensorstore could take for an answer.
+        except (ValueError, OverflowError, RuntimeError) as error:
             raise SourceError(
                 f"{location.shown(level.key)}: tensorstore cannot read this array: "
                 f"{one_line(error, 200)}"

@@ -5,6 +5,7 @@ Format: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import starmap
 from operator import floordiv, mod
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import SourceError
+from napari_ouroboros.errors import SourceError, one_line
 from napari_ouroboros.volumes.chunks.kept import Kept
 from napari_ouroboros.volumes.chunks.tensorstore_codecs import array_decoder
 from napari_ouroboros.volumes.chunks.whole import CorruptChunk
@@ -53,11 +54,15 @@ class ArrayShards:
             raise SourceError(f"{shown}: its shards are no whole number of chunks")
         self._per_shard = list(starmap(floordiv, sizes))
         codecs = level.sharding.get("index_codecs", _PLAIN_INDEX)
-        names = [codec["name"] if isinstance(codec, dict) else codec for codec in codecs]
+        names = codecs
+        if isinstance(codecs, list):
+            names = [codec.get("name") if isinstance(codec, dict) else codec for codec in codecs]
         if names not in (["bytes"], ["bytes", "crc32c"]):
-            raise SourceError(f"{shown}: shard indices encoded by {names} are not supported")
+            raise SourceError(
+                f"{shown}: shard indices encoded by {one_line(names, 80)} are not supported"
+            )
         shape = [*self._per_shard, 2]
-        self._length = 8 * int(np.prod(shape)) + 4 * (len(names) - 1)
+        self._length = 8 * math.prod(shape) + 4 * (len(names) - 1)
         self._at_start = level.sharding.get("index_location", "end") == "start"
         settings = {"zarr_format": 3, "node_type": "array", "data_type": "uint64"}
         self._decoder = array_decoder(

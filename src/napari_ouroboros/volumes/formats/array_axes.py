@@ -183,9 +183,9 @@ def unit_in_nm(unit: object) -> Fraction | None:
 
 def parse_quantity(text: object) -> tuple[Fraction, str] | None:
     """Split ``"4 nm"``, as in the attribute `dimension_units`, into number and unit."""
-    if not isinstance(text, str):
+    if not isinstance(text, str) or len(text) > 80:
         return None
-    match = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*(.*?)\s*", text)
+    match = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?)?\s*(.*?)\s*", text)
     assert match is not None  # the last group takes anything
     return Fraction(match[1] or 1), match[2]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -10,6 +9,9 @@ from typing import Any
 from napari_ouroboros.errors import SourceError, one_line
 
 Triple = tuple[float, float, float]
+
+# Larger ones are no lengths, and overflow in another unit; floats tell no more voxels apart.
+_LARGEST, _MOST_VOXELS = 10**30, 2**53
 
 _TYPES: dict[type, str] = {dict: "an object", list: "a list", str: "text"}
 
@@ -31,7 +33,7 @@ def zyx(numbers: Sequence[Fraction]) -> Triple:
 
 
 def numbers(value: object, count: int | None, shown: str) -> list[Fraction]:
-    """Return a JSON list of finite numbers; `count` of them, or any number for None.
+    """Return a JSON list of numbers, none beyond 1e30; `count` of them, or any number for None.
 
     Raises
     ------
@@ -42,28 +44,33 @@ def numbers(value: object, count: int | None, shown: str) -> list[Fraction]:
         isinstance(value, list)
         and (count is None or len(value) == count)
         and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
-        and all(math.isfinite(v) for v in value)
+        and all(abs(v) <= _LARGEST for v in value)
     )
     if not good or not isinstance(value, list):
         many = "" if count is None else f"{count} "
-        raise SourceError(f"{shown} must be {many}numbers; it is {value!r}")
+        raise SourceError(f"{shown} must be {many}numbers; it is {one_line(repr(value), 80)}")
     return [exact(v) for v in value]
 
 
 def positive(value: object, count: int | None, shown: str) -> list[Fraction]:
-    """Return `numbers` that must be above 0."""
+    """Return `numbers` that must be above 0, and not below 1e-30."""
     found = numbers(value, count, shown)
-    if any(number <= 0 for number in found):
-        raise SourceError(f"{shown} must be above 0; it is {value!r}")
+    if any(number * _LARGEST < 1 for number in found):
+        raise SourceError(f"{shown} must be above 0; it is {one_line(repr(value), 80)}")
     return found
 
 
-def whole(value: object, count: int | None, shown: str) -> tuple[int, ...]:
-    """Return `numbers` that must be whole and 1 or more."""
+def whole(value: object, count: int | None, shown: str, least: int | None = 1) -> tuple[int, ...]:
+    """Return `numbers` of voxels, which must be whole, and `least` or more; None: of any sign."""
     found = numbers(value, count, shown)
-    if any(number.denominator != 1 or number < 1 for number in found):
-        raise SourceError(f"{shown} must be whole numbers of 1 or more; it is {value!r}")
-    return tuple(int(number) for number in found)
+    if any(n.denominator != 1 or (least is not None and n < least) for n in found):
+        least_words = "" if least is None else f" of {least} or more"
+        what = f"{shown} must be whole numbers{least_words}"
+    elif any(abs(number) > _MOST_VOXELS for number in found):
+        what = f"{shown} is beyond any volume"
+    else:
+        return tuple(int(number) for number in found)
+    raise SourceError(f"{what}; it is {one_line(repr(value), 80)}")
 
 
 def entry(value: Mapping[str, Any], key: str, type_: type, shown: str) -> Any:

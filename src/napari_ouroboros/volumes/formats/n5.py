@@ -28,7 +28,7 @@ from napari_ouroboros.volumes.formats.array_axes import (
 )
 from napari_ouroboros.volumes.formats.json_values import entry, numbers, positive, whole, zyx
 from napari_ouroboros.volumes.level import ArrayLayout, Level, VolumeInfo
-from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_json
+from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_json, fetch_jsons
 from napari_ouroboros.volumes.stores.location import Location
 
 _FILE = "attributes.json"
@@ -36,6 +36,7 @@ _FILE = "attributes.json"
 _COMPRESSIONS = ("raw", "gzip", "bzip2", "xz", "blosc", "zstd")
 _NEUROGLANCER_NAMES = ("x", "y", "z", "t", "c")
 _HALF = Fraction(1, 2)
+_MOST_LEVELS = 16
 
 
 def read_n5(
@@ -191,14 +192,17 @@ def _levels(
     keys = _multiscale_keys(group)
     datasets: list[_Dataset] = []
     found: list[list[Fraction]] = []
-    i = 0
-    while (keys is None or i < len(keys)) and (keys or not factors or i < len(factors)):
-        key = f"s{i}" if keys is None else keys[i]
+    # Where nothing says how many there are, those that are there; some servers have everything.
+    wanted = keys or [f"s{i}" for i in range(len(factors or ()) or _MOST_LEVELS)]
+    files = fetch_jsons(fetcher, location, [f"{key}/{_FILE}" for key in wanted])
+    for i, key in enumerate(wanted):
         name = location.shown(key)
-        json = fetch_json(fetcher, location, f"{key}/{_FILE}")
+        json = files[f"{key}/{_FILE}"]
+        if isinstance(json, SourceError):
+            raise json
         if json is None or "dimensions" not in json:
             if keys is None and not factors:
-                break  # nothing says how many there are: those that are there
+                break
             if not datasets:
                 raise SourceError(f"{shown} lists the level {key}, but there is no dataset {name}")
             break  # Neuroglancer, too, does without levels that are not there
@@ -216,7 +220,6 @@ def _levels(
             factor = _factors(json, rank, name)
         datasets.append(dataset)
         found.append(factor)
-        i += 1
     return datasets, found
 
 

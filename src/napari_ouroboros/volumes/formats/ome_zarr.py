@@ -122,16 +122,20 @@ def _arrays(store: ZarrStore, group: ZarrNode, image: Mapping[str, Any]) -> list
     datasets = entry(image, "datasets", list, f"{group.shown}: multiscales")
     if not datasets:
         raise SourceError(f"{group.shown}: its multiscales list no datasets")
-    arrays = []
+    keys = []
     for i, dataset in enumerate(datasets):
         shown = f"{group.shown}: dataset {i}"
         if not isinstance(dataset, dict):
             raise SourceError(f"{shown} is no JSON object")
         path = entry(dataset, "path", str, shown).strip("/").removeprefix("./")
-        key = "/".join(part for part in (group.key, path) if part and part != ".")
-        node = store.node(key, group.version)
+        keys.append("/".join(part for part in (group.key, path) if part and part != "."))
+    arrays = []
+    for i, node in enumerate(store.nodes(keys, group.version)):
         if node is None or not node.is_array:
-            raise SourceError(f"{shown} is missing: there is no zarr array {store.shown(key)}")
+            raise SourceError(
+                f"{group.shown}: dataset {i} is missing: there is no zarr array "
+                f"{store.shown(keys[i])}"
+            )
         arrays.append(store.array(node))
     first = arrays[0]
     for array in arrays[1:]:

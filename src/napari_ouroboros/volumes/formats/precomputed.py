@@ -6,13 +6,13 @@ The file's order is xyz; what leaves this module is zyx.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from napari_ouroboros.errors import SourceError
+from napari_ouroboros.volumes.formats.json_values import positive, whole, zyx
 from napari_ouroboros.volumes.level import Index, Kind, Level, VolumeInfo
 
 DTYPES = (
@@ -61,12 +61,10 @@ def parse_info(info: Mapping[str, Any], shown: str) -> VolumeInfo:
     name = str(info.get("data_type", "")).lower()
     if name not in DTYPES:
         raise SourceError(f"{shown}: data_type {name!r} is none of {', '.join(DTYPES)}")
-    channels = info.get("num_channels", 1)
-    if not _is_whole(channels) or channels < 1:
-        raise SourceError(f"{shown}: num_channels must be 1 or more; it is {channels!r}")
+    (channels,) = whole([info.get("num_channels", 1)], None, f"{shown}: num_channels")
     kind: Kind = "segmentation" if info.get("type") == "segmentation" else "image"
     levels = tuple(_level(scale, f"{shown}: scale {i}") for i, scale in enumerate(scales))
-    return VolumeInfo(levels, np.dtype(name), int(channels), kind)
+    return VolumeInfo(levels, np.dtype(name), channels, kind)
 
 
 def _level(scale: Any, shown: str) -> Level:
@@ -77,12 +75,10 @@ def _level(scale: Any, shown: str) -> Level:
         raise SourceError(f"{shown} has no key")
     sizes = scale.get("chunk_sizes")
     first = sizes[0] if isinstance(sizes, list) and sizes else None
-    shape = _whole_zyx(scale.get("size"), f"{shown}: size")
-    chunk = _whole_zyx(first, f"{shown}: chunk_sizes")
-    offset = _whole_zyx(scale.get("voxel_offset", [0, 0, 0]), f"{shown}: voxel_offset", None)
-    resolution = _numbers_zyx(scale.get("resolution"), f"{shown}: resolution")
-    if min(resolution) <= 0:
-        raise SourceError(f"{shown}: resolution must be positive; it is {scale['resolution']}")
+    shape = _index(whole(scale.get("size"), 3, f"{shown}: size"))
+    chunk = _index(whole(first, 3, f"{shown}: chunk_sizes"))
+    offset = whole(scale.get("voxel_offset", [0, 0, 0]), 3, f"{shown}: voxel_offset", None)
+    resolution = positive(scale.get("resolution"), 3, f"{shown}: resolution")
     encoding = scale.get("encoding")
     if not isinstance(encoding, str) or not encoding:
         raise SourceError(f"{shown} has no encoding")
@@ -90,14 +86,14 @@ def _level(scale: Any, shown: str) -> Level:
     block = None
     if encoding == "compressed_segmentation":
         name = "compressed_segmentation_block_size"
-        block = _whole_zyx(scale.get(name, [8, 8, 8]), f"{shown}: {name}")
+        block = _index(whole(scale.get(name, [8, 8, 8]), 3, f"{shown}: {name}"))
     sharding = scale.get("sharding")
     if sharding is not None and not isinstance(sharding, Mapping):
         raise SourceError(f"{shown}: sharding is no JSON object")
     return Level(
         shape,
-        resolution,
-        offset,
+        zyx(resolution[::-1]),
+        _index(offset),
         chunk=chunk,
         key=key.strip("/"),
         encoding=encoding,
@@ -106,28 +102,6 @@ def _level(scale: Any, shown: str) -> Level:
     )
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value % 1 == 0
-
-
-def _numbers_zyx(value: Any, shown: str) -> tuple[float, float, float]:
-    """Three finite JSON numbers xyz -> zyx, whole ones as int so that they print as such."""
-    good = (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
-        and all(math.isfinite(v) for v in value)
-    )
-    if not good:
-        raise SourceError(f"{shown} must be three numbers; it is {value!r}")
-    z, y, x = (int(v) if v % 1 == 0 else float(v) for v in reversed(value))
-    return z, y, x
-
-
-def _whole_zyx(value: Any, shown: str, least: int | None = 1) -> Index:
-    z, y, x = (int(v) if v % 1 == 0 else None for v in _numbers_zyx(value, shown))
-    if z is None or y is None or x is None:
-        raise SourceError(f"{shown} must be whole numbers; it is {value!r}")
-    if least is not None and min(z, y, x) < least:
-        raise SourceError(f"{shown} must be {least} or more; it is {value!r}")
+def _index(xyz: tuple[int, ...]) -> Index:
+    x, y, z = xyz
     return z, y, x

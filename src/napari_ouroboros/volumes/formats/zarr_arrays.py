@@ -16,7 +16,7 @@ from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.volumes.formats.array_axes import ArrayAxes, default_names, voxel_dtype
 from napari_ouroboros.volumes.formats.json_values import entry, whole
 from napari_ouroboros.volumes.level import ArrayLayout, Kind, Level
-from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_json
+from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_jsons
 from napari_ouroboros.volumes.stores.location import Location
 
 Version = Literal[2, 3]
@@ -24,6 +24,8 @@ Version = Literal[2, 3]
 # What tensorstore, which reads the chunks, decodes. "" is no compression.
 _COMPRESSORS = ("blosc", "bz2", "gzip", "zlib", "zstd")
 _CODECS = ("blosc", "gzip", "zstd")
+# What may be needed of the array or group at the location itself.
+_AT_THE_TOP = {2: (".zarray", ".zattrs", ".zmetadata"), 3: ("zarr.json",)}
 _OTHER_CODECS = ("bytes", "crc32c", "transpose", "sharding_indexed")
 
 
@@ -94,6 +96,7 @@ class ZarrStore:
     def __init__(self, fetcher: Fetcher, location: Location, notices: list[str]) -> None:
         self._fetcher = fetcher
         self._location = location
+        self._files: dict[str, dict[str, Any] | SourceError | None] = {}
         self._consolidated: dict[str, Any] | None = None
         self.notices = notices
 
@@ -118,6 +121,7 @@ class ZarrStore:
         wanted: tuple[Version, ...] = {"zarr2": (2,), "zarr3": (3,)}.get(
             self._location.format, (3, 2)
         )  # type: ignore[assignment]
+        self._ask([name for version in wanted for name in _AT_THE_TOP[version]])
         refusal: SourceError | None = None
         for version in wanted:
             try:
@@ -136,6 +140,12 @@ class ZarrStore:
     def node(self, key: str, version: Version) -> ZarrNode | None:
         """Return the array or group `key`, or None if there is none of that version."""
         return self._node3(key) if version == 3 else self._node2(key)
+
+    def nodes(self, keys: Sequence[str], version: Version) -> list[ZarrNode | None]:
+        """Return `node` of each of several arrays."""
+        names = ("zarr.json",) if version == 3 else (".zarray", ".zattrs")
+        self._ask([_path(key, name) for key in keys for name in names])
+        return [self.node(key, version) for key in keys]
 
     def array(self, node: ZarrNode) -> ZarrArray:
         """Return the JSON of an array, checked.
@@ -185,11 +195,24 @@ class ZarrStore:
             json = self._json("", ".zmetadata") or {}
             found = json.get("metadata")
             self._consolidated = found if isinstance(found, dict) else {}
-        found = self._consolidated.get(f"{key}/{name}" if key else name)
+        found = self._consolidated.get(_path(key, name))
         return found if isinstance(found, dict) else None
 
     def _json(self, key: str, name: str) -> dict[str, Any] | None:
-        return fetch_json(self._fetcher, self._location, f"{key}/{name}" if key else name)
+        path = _path(key, name)
+        self._ask([path])
+        found = self._files[path]
+        if isinstance(found, SourceError):
+            raise found
+        return found
+
+    def _ask(self, paths: Sequence[str]) -> None:
+        new = [path for path in dict.fromkeys(paths) if path not in self._files]
+        self._files.update(fetch_jsons(self._fetcher, self._location, new))
+
+
+def _path(key: str, name: str) -> str:
+    return f"{key}/{name}" if key else name
 
 
 def make_level(
@@ -254,7 +277,7 @@ def _array2(node: ZarrNode) -> ZarrArray:
     json, shown = node.json, node.shown
     if json.get("zarr_format") != 2:
         raise SourceError(f"{shown}: the zarr_format in its .zarray is not 2")
-    shape = _shape(json.get("shape"), shown)
+    shape = whole(json.get("shape"), None, f"{shown}: shape", 0)
     chunk = whole(json.get("chunks"), len(shape), f"{shown}: chunks")
     separator = json.get("dimension_separator", ".")
     if separator not in (".", "/"):
@@ -285,14 +308,14 @@ def _array2(node: ZarrNode) -> ZarrArray:
 
 
 def _dtype2(text: object, shown: str) -> np.dtype[Any]:
-    if isinstance(text, str) and re.fullmatch(r"[<>|=]?[biufc]\d+", text):
+    if isinstance(text, str) and re.fullmatch(r"[<>|=]?(b1|[iu][1248]|f[248])", text):
         return voxel_dtype(np.dtype(text).name, shown)
     raise SourceError(f"{shown}: voxels of type {text!r} are not supported")
 
 
 def _array3(node: ZarrNode) -> ZarrArray:
     json, shown = node.json, node.shown
-    shape = _shape(json.get("shape"), shown)
+    shape = whole(json.get("shape"), None, f"{shown}: shape", 0)
     name, settings = _named(json.get("chunk_grid"), f"{shown}: chunk_grid")
     if name != "regular":
         raise SourceError(f"{shown}: chunks in a grid of type {name!r} are not supported")
@@ -310,12 +333,14 @@ def _array3(node: ZarrNode) -> ZarrArray:
         raise SourceError(f"{shown}: voxels of type {data_type!r} are not supported")
     sharding = None
     codecs = entry(json, "codecs", list, shown)
-    for codec in codecs:
-        codec_name, settings = _named(codec, f"{shown}: codecs")
-        if codec_name == "sharding_indexed":
-            sharding = {**settings, "shard_shape": list(chunk)}
-            chunk = whole(settings.get("chunk_shape"), len(shape), f"{shown}: inner chunk_shape")
-            codecs = entry(settings, "codecs", list, shown)
+    named = [_named(codec, f"{shown}: codecs") for codec in codecs]
+    if "sharding_indexed" in dict(named):
+        if others := [name for name, _ in named if name != "sharding_indexed"]:
+            raise _unsupported_codec(shown, f"{', '.join(others)} around its shards")
+        settings = named[0][1]
+        sharding = {**settings, "shard_shape": list(chunk)}
+        chunk = whole(settings.get("chunk_shape"), len(shape), f"{shown}: inner chunk_shape")
+        codecs = entry(settings, "codecs", list, shown)
     own = _names(json.get("dimension_names"), len(shape))
     return ZarrArray(
         node,
@@ -366,15 +391,6 @@ def _named(value: object, shown: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(name, str) or not isinstance(settings, dict):
         raise SourceError(f"{shown} must have a name and a configuration; it is {value!r}")
     return name, settings
-
-
-def _shape(value: object, shown: str) -> tuple[int, ...]:
-    good = isinstance(value, list) and all(
-        isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value
-    )
-    if not good or not isinstance(value, list):
-        raise SourceError(f"{shown}: shape must be a list of whole numbers; it is {value!r}")
-    return tuple(value)
 
 
 def _names(value: object, rank: int) -> list[str | None]:

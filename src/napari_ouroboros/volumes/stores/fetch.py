@@ -14,15 +14,19 @@ import json
 import lzma
 import os
 import zlib
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from napari_ouroboros.errors import SourceError, one_line
 from napari_ouroboros.volumes.stores.deadline import Heartbeat, call
+from napari_ouroboros.volumes.stores.inflight import as_completed
 from napari_ouroboros.volumes.stores.location import Location
 
 # What cloud-volume and neuroglancer-scripts append to the names of compressed local files.
 SUFFIXES = {".gz": "gzip", "": "", ".br": "br", ".zstd": "zstd", ".xz": "xz", ".bz2": "bz2"}
 
+_AT_ONCE = 8
 _LARGE = 1 << 14  # bytes; a small `info` is not worth an import
 
 
@@ -81,6 +85,23 @@ def fetch_json(fetcher: Fetcher, location: Location, name: str) -> dict[str, Any
     if not isinstance(value, dict):
         raise SourceError(f"{shown} is not the description of a volume: no JSON object")
     return value
+
+
+def fetch_jsons(
+    fetcher: Fetcher, location: Location, names: Sequence[str]
+) -> dict[str, dict[str, Any] | SourceError | None]:
+    """Return `fetch_json` of each name, or its error.
+
+    Many at once, since one after the other costs a round trip for each.
+    """
+
+    def fetch(name: str) -> tuple[str, dict[str, Any] | SourceError | None]:
+        try:
+            return name, fetch_json(fetcher, location, name)
+        except SourceError as error:
+            return name, error
+
+    return dict(as_completed((partial(fetch, name) for name in names), _AT_ONCE))
 
 
 def decompress(data: bytes | bytearray, encoding: str, shown: str) -> bytes:
