@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import UserError, one_line
+from napari_ouroboros.volumes.chunks.foreign_calls import foreign_call
 from napari_ouroboros.volumes.chunks.fpzip_apart import decode_fpzip
 from napari_ouroboros.volumes.chunks.whole import (
     CorruptChunk,
@@ -40,7 +41,8 @@ class LevelDecoder:
     def __call__(self, data: bytes, mip: int, shape: tuple[int, int, int, int]) -> Array:
         """Return the chunk of level `mip`, which must be of `shape` (channels, z, y, x)."""
         level = self._info.levels[mip]
-        return decode_chunk(data, level.encoding, shape, self._info.dtype, level.block)
+        with foreign_call():
+            return decode_chunk(data, level.encoding, shape, self._info.dtype, level.block)
 
 
 def decode_chunk(

@@ -1,9 +1,9 @@
 """Encoded chunks of zarr, N5 and precomputed volumes -> arrays. The codecs are tensorstore's.
 
 tensorstore makes no requests here. Over HTTP it is no faster than our own requests, waits for
-ever for a silent server, finds other logins for buckets than cloud-volume does, reads local
-``*.gz`` chunks as zeros, and can abort the process at its end
-(https://github.com/google/tensorstore/issues/275).
+ever for a silent server, finds other logins for buckets than cloud-volume does, and reads local
+``*.gz`` chunks as zeros. It can abort the process at its end
+(https://github.com/google/tensorstore/issues/275): see `foreign_calls.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import one_line
+from napari_ouroboros.volumes.chunks.foreign_calls import foreign_call
 from napari_ouroboros.volumes.chunks.whole import CorruptChunk
 from napari_ouroboros.volumes.level import VolumeInfo
 
@@ -54,9 +55,10 @@ class OneChunk:
         self._spec = dict(spec)
         self._name = name
         self._free: list[tuple[Any, Any]] = []  # stores that no thread uses now
-        first = self._take()
-        self.fill: Any = first[1].fill_value
-        self._free.append(first)
+        with foreign_call():
+            first = self._take()
+            self.fill: Any = first[1].fill_value
+            self._free.append(first)
 
     def decode(self, data: bytes, box: Sequence[slice], order: Sequence[int]) -> NDArray[Any]:
         """Decode a chunk.
@@ -80,18 +82,20 @@ class OneChunk:
         CorruptChunk
             The bytes are not such a chunk.
         """
-        folder, array = self._take()
-        try:
-            folder.write(self._name, data).result()
-            chunk: NDArray[Any] = array[tuple(box)].transpose(list(order)).read(order="C").result()
-        except ValueError as error:
-            reason = re.split(r" \[[\w ]+='", str(error).partition("\n")[0])[0]
-            reason = re.sub(r'^[A-Z_]+: |Error reading "[^"]*": ', "", reason)
-            raise CorruptChunk(f"tensorstore says {one_line(reason, 160)}") from error
-        finally:
-            folder.write(self._name, None).result()  # free the memory
-            self._free.append((folder, array))
-        return chunk
+        with foreign_call():
+            folder, array = self._take()
+            try:
+                folder.write(self._name, data).result()
+                part = array[tuple(box)].transpose(list(order))
+                chunk: NDArray[Any] = part.read(order="C").result()
+            except ValueError as error:
+                reason = re.split(r" \[[\w ]+='", str(error).partition("\n")[0])[0]
+                reason = re.sub(r'^[A-Z_]+: |Error reading "[^"]*": ', "", reason)
+                raise CorruptChunk(f"tensorstore says {one_line(reason, 160)}") from error
+            finally:
+                folder.write(self._name, None).result()  # free the memory
+                self._free.append((folder, array))
+            return chunk
 
     def _take(self) -> tuple[Any, Any]:
         """Return a folder in memory, and the array in it whose only chunk it can hold."""
