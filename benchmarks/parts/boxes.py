@@ -71,4 +71,5 @@ def _unevenness(costs: list[Runs]) -> Spread:
     pairs = zip(*(runs.samples for runs in costs), strict=True)
     turns = [[sample.cpu for sample in turn] for turn in pairs]
     single = Spread.of([max(turn) / min(turn) for turn in turns])
-    return Spread(max(medians) / min(medians), single.low, single.high)
+    steady = max(medians) / min(medians)
+    return Spread(steady, min(steady, single.low), single.high)
