@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,27 @@ def test_numpy_gives_the_same_bits(method: str, seed: int, on_ties: bool, dtype:
             patch.setattr(sampling, "is_ready", lambda key, make, ready=compiled: ready)
             sampling.sample(pages, grid, corner, method, fill, result, wait=False)
     np.testing.assert_array_equal(out[0], out[1])
+
+
+@pytest.mark.parametrize("method", TAPS)
+def test_a_row_alone_marks_all_that_it_reads(method: str) -> None:
+    """Of any length, along any axis, up or down: no neighbour marks what its last sample needs."""
+    before, after = TAPS[method]
+    size, chunk = np.array([13, 17, 23]), np.array([4, 5, 6])
+    cells = -(-size // chunk)
+    for axis, step, columns in product(range(3), (0.5, -0.5, 1.7), range(1, 50)):
+        start, dcolumn = np.full((1, 3), 6.2), np.zeros((1, 3))
+        start[0, axis], dcolumn[0, axis] = (-1.0 if step > 0 else size[axis]), step
+        marked = np.zeros(cells, bool)
+        chunk_kernel.mark(start, np.zeros((1, 3)), dcolumn, 0, 1, 0, columns, size, chunk, before,
+                          after, np.zeros(3, np.int64), marked)  # fmt: skip
+        where = start + np.arange(columns)[:, None] * dcolumn
+        where = where[np.all((where >= -0.5) & (where < size - 0.5), 1)]
+        read = np.zeros(cells, bool)
+        for tap in product(range(-before, after + 1), repeat=3):
+            voxel = np.floor(where + (0.5 if method == "nearest" else 0)).astype(int) + tap
+            read[tuple((np.clip(voxel, 0, size - 1) // chunk).T)] = True
+        np.testing.assert_array_equal(marked, read)
 
 
 @pytest.mark.parametrize("method", ["linear", "cubic"])
