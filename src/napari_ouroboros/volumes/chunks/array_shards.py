@@ -22,7 +22,7 @@ from napari_ouroboros.volumes.level import Level
 from napari_ouroboros.volumes.stores.fetch import Fetcher
 from napari_ouroboros.volumes.stores.location import Location
 
-_KEPT_INDICES = 128
+_KEPT_INDICES = 32 * 1024 * 1024  # bytes, for each level
 _EMPTY = 2**64 - 1  # both numbers of a chunk that is not stored
 _PLAIN_INDEX = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 

@@ -1,4 +1,4 @@
-"""Values that are computed once and kept for a while, whoever asks."""
+"""Arrays that are computed once and kept while there is room, whoever asks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
+
+_ENTRY = 512  # bytes that an entry takes besides its array, about
 
 
 class Kept(Generic[T]):
-    """The last `size` values computed; a second thread waits for the first one's computation."""
+    """The last arrays computed, or None; others wait while one thread computes what they want.
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    Parameters
+    ----------
+    limit_bytes : int
+        What all of them may take; the one asked for last is kept in any case.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held = 0
         self._lock = threading.Lock()
-        self._futures: OrderedDict[Hashable, Future[T]] = OrderedDict()
+        self._futures: OrderedDict[Hashable, Future[T]] = OrderedDict()  # longest unused first
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the value of `key`; what `compute` raises is raised to all, and not kept."""
@@ -26,17 +37,29 @@ class Kept(Generic[T]):
             mine = future is None
             if future is None:
                 future = self._futures[key] = Future()
-                while len(self._futures) > self._size:
-                    self._futures.popitem(last=False)
-            else:
-                self._futures.move_to_end(key)
+            self._futures.move_to_end(key)
         if mine:
             try:
-                future.set_result(compute())
+                value = compute()
             except BaseException as error:
                 with self._lock:
-                    if self._futures.get(key) is future:
-                        del self._futures[key]
+                    del self._futures[key]  # the next one who asks tries again
                 future.set_exception(error)
                 raise
+            with self._lock:
+                future.set_result(value)
+                self._held += _size(value)
+                self._make_room(key)
         return future.result()
+
+    def _make_room(self, spared: Hashable) -> None:
+        while self._held > self._limit:
+            finished = (k for k, future in self._futures.items() if future.done() and k != spared)
+            oldest = next(finished, None)
+            if oldest is None:
+                return
+            self._held -= _size(self._futures.pop(oldest).result())
+
+
+def _size(value: object) -> int:
+    return _ENTRY + (value.nbytes if isinstance(value, np.ndarray) else 0)

@@ -20,7 +20,7 @@ from napari_ouroboros.volumes.level import Index, Level
 from napari_ouroboros.volumes.stores.fetch import Fetcher, decompress
 from napari_ouroboros.volumes.stores.location import Location
 
-_KEPT_INDICES = 1024
+_KEPT_INDICES = 32 * 1024 * 1024  # bytes, for each level
 _HTTP_NAME = {"raw": "", "gzip": "gzip"}
 _FIELDS = (
     "@type", "preshift_bits", "hash", "minishard_bits", "shard_bits",

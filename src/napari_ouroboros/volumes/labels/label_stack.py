@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from collections.abc import Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import UserError
+from napari_ouroboros.volumes.chunks.kept import Kept
 from napari_ouroboros.volumes.labels.label_sources import Source, open_source
 
 _CACHE_BYTES = 128 * 1024 * 1024
@@ -85,7 +84,7 @@ class LabelStack:
             slice_bytes = self.shape[1] * self.shape[2] * self.out_dtype.itemsize
             most = max(1, cache_bytes // 2 // slice_bytes)
             self._thickness = min(self._thickness, most)
-            self._slabs = _SlabCache(self._load_slab, cache_bytes)
+            self._slabs: Kept[NDArray[Any]] = Kept(cache_bytes)
 
     def read(self, k0: int, k1: int) -> NDArray[Any]:
         """Slices k0 <= k < k1 as (k1 - k0, rows, columns) of `out_dtype`; not to be written to.
@@ -106,7 +105,7 @@ class LabelStack:
             parts = []
             for i in range(first, last + 1):
                 start = i * self._thickness
-                slab = self._slabs.get(i)
+                slab = self._slabs.get(i, partial(self._load_slab, i))
                 parts.append(slab[max(k0 - start, 0) : k1 - start])
             labels = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if self._keep is None:
@@ -178,41 +177,3 @@ def _out_dtype(dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
         f"labels must be whole numbers; slice 0 of {name} is {dtype}: "
         "convert them, for example with .astype('uint32')"
     )
-
-
-class _SlabCache:
-    """Decoded slabs, least recently used dropped first; each is decoded once, by whoever asks."""
-
-    def __init__(self, load: Callable[[int], NDArray[Any]], limit_bytes: int) -> None:
-        self._load = load
-        self._limit = limit_bytes
-        self._lock = threading.Lock()
-        self._slabs: OrderedDict[int, Future[NDArray[Any]]] = OrderedDict()
-
-    def get(self, i: int) -> NDArray[Any]:
-        with self._lock:
-            slab = self._slabs.get(i)
-            mine = slab is None
-            if slab is None:
-                slab = self._slabs[i] = Future()
-            self._slabs.move_to_end(i)
-        if mine:
-            try:
-                slab.set_result(self._load(i))
-            except BaseException as error:  # noqa: BLE001  # handed to all who wait, and raised below
-                with self._lock:
-                    self._slabs.pop(i)  # the next one who asks tries again
-                slab.set_exception(error)
-            else:
-                self._shrink()
-        return slab.result()
-
-    def _shrink(self) -> None:
-        with self._lock:
-            done = [(i, s.result().nbytes) for i, s in self._slabs.items() if s.done()]
-            total = sum(n for _, n in done)
-            for i, n in done[:-1]:
-                if total <= self._limit:
-                    break
-                del self._slabs[i]
-                total -= n
