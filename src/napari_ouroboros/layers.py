@@ -206,7 +206,7 @@ def volume_layers(volume: Volume, name: str, labels: bool | None = None) -> list
         return levels if len(levels) > 1 else levels[0]
 
     if labels is None:
-        labels = volume.kind == "segmentation" or volume.dtype == np.uint64
+        labels = volume.holds_labels
     if labels and volume.dtype.kind in "ui":
         return [(data(pyramid), meta, "labels")]
     meta["contrast_limits"] = contrast_limits(volume)

@@ -282,9 +282,22 @@ def test_labels_are_never_blended(method: str, map_: Straightening, tmp_path: Pa
     labels = written(tmp_path / "labels", noise("uint8"), 0, "segmentation")
     with pytest.raises(UserError, match=f"{method} interpolation would invent label ids"):
         straighten(labels.volume, map_, interpolation=method)
-    wide = written(tmp_path / "wide", noise("uint64"), 0)
-    with pytest.raises(UserError, match="use nearest"):
-        straighten(wide.volume, map_, interpolation=method)
+    for dtype in ("uint64", "int64"):
+        wide = written(tmp_path / dtype, noise(dtype), 0)
+        with pytest.raises(UserError, match="use nearest"):
+            straighten(wide.volume, map_, interpolation=method)
+
+
+def test_large_integers_keep_every_digit(map_: Straightening, tmp_path: Path) -> None:
+    """Beyond 2^53 a float would round them."""
+    array = 2**60 + noise("int64").astype(np.int64) % 1000
+    made = written(tmp_path / "wide", array, 0)
+    with pytest.warns(Notice, match="lie outside the volume"):
+        got = straighten(made.volume, map_).compute()
+    inside = got[got != 0]
+    assert inside.size > 1000
+    assert np.isin(inside, array).all()
+    assert len(np.unique(inside)) > 100
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16"])

@@ -77,6 +77,14 @@ def test_few_requests(folder: Path, http_server: Serve, format: str) -> None:
         assert server.n_requests == 1
 
 
+def test_versions_named_by_a_query_are_different_arrays(folder: Path, http_server: Serve) -> None:
+    """Of tasks with one name dask runs one."""
+    url = f"precomputed://{http_server(folder).url}/precomputed"
+    names = [open_volume(f"{url}{query}").dask(0).name for query in ("", "?v=1", "?v=2", "?v=2")]
+    assert len(set(names)) == 3
+    assert names[2] == names[3]
+
+
 @pytest.mark.parametrize("version", ["0.4", "0.5", "n5"])
 def test_levels_are_asked_for_side_by_side(
     tmp_path: Path, http_server: Serve, version: str

@@ -74,6 +74,9 @@ def test_a_box_that_is_too_big_for_memory(tmp_path: Path) -> None:
     (tmp_path / "info").write_text(info.replace('"size": [8, 8, 8]', '"size": [2e6, 2e6, 2e6]'))
     with pytest.raises(UserError, match=r"needs 8000000000\.0 GB of memory; read a smaller one"):
         open_volume(tmp_path).read(0)
+    (tmp_path / "info").write_text(info.replace('"size": [8, 8, 8]', '"size": [2e9, 2e9, 2e9]'))
+    with pytest.raises(UserError, match=r"GB of memory; read a smaller one"):
+        open_volume(tmp_path).read(0)
 
 
 def test_missing_chunks(tmp_path: Path) -> None:

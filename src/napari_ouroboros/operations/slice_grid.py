@@ -31,8 +31,8 @@ def affine(
 def choose_interpolation(
     volume: Volume, interpolation: str | None, kind: str | None = None
 ) -> Interpolation:
-    """Nearest for segmentations and uint64, else linear; an error for others on labels."""
-    labels = "segmentation" in (volume.kind, kind) or volume.dtype == np.uint64
+    """Nearest for segmentations and 64-bit integers, else linear; an error for others on these."""
+    labels = kind == "segmentation" or volume.holds_labels
     if interpolation is None:
         return "nearest" if labels else "linear"
     for known in TAPS:
@@ -40,7 +40,7 @@ def choose_interpolation(
             if labels and known != "nearest":
                 raise UserError(
                     f"{interpolation} interpolation would invent label ids: this volume is a "
-                    "segmentation; use nearest"
+                    "segmentation, or of 64-bit integers; use nearest"
                 )
             return known
     raise UserError(

@@ -43,8 +43,8 @@ def straighten(
     mip : int
         Level of the volume to read.
     interpolation : {"nearest", "linear", "cubic"}, optional
-        Default nearest for segmentations and uint64, else linear. Cubic is Catmull-Rom: sharper,
-        and beside a step it overshoots by some percent of it.
+        Default nearest for segmentations and 64-bit integers, else linear. Cubic is Catmull-Rom:
+        sharper, and beside a step it overshoots by some percent of it.
     fill : number, optional
         Value outside the volume; default 0, NaN for floats.
     missing : {"fill", "error"}, optional

@@ -21,7 +21,7 @@ def warm_up(volume: Volume, interpolation: str | None = None, kind: str | None =
     ----------
     volume : Volume
     interpolation : {"nearest", "linear", "cubic"}, optional
-        Default nearest for segmentations and uint64, else linear.
+        Default nearest for segmentations and 64-bit integers, else linear.
     kind : {"image", "segmentation"}, optional
         What the layer says of the volume.
 

@@ -22,7 +22,7 @@ def lazy_array(volume: Volume, mip: int, missing: Missing, fill: float) -> dask.
     return dask.array.from_array(
         source,
         chunks=source.chunks,
-        name=f"volume-{tokenize(volume.source_info(), mip, missing, fill)}",
+        name=f"volume-{tokenize(volume, mip, missing, fill)}",
         asarray=False,
         # dask merges its own getters with slices, so that one chunk would be read for each slice.
         getitem=_chunk,

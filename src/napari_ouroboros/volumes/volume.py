@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import SourceError, UserError
-from napari_ouroboros.volumes.chunks.chunk_cache import CachedReader, ChunkCache, as_cache
+from napari_ouroboros.volumes.chunks.chunk_cache import (
+    CachedReader,
+    ChunkCache,
+    as_cache,
+    volume_key,
+)
 from napari_ouroboros.volumes.chunks.readers import Reader, choose_reader, make_reader
 from napari_ouroboros.volumes.formats.precomputed import chunk_name
 from napari_ouroboros.volumes.level import Box, Index, Kind, Level, VolumeInfo, checked_box
@@ -91,6 +96,18 @@ class Volume:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.Lock()
+
+    def __dask_tokenize__(self) -> str:
+        """What tells this volume from others: its whole address and its metadata, as a hash."""
+        return volume_key(self._location, self._info)
+
+    @property
+    def holds_labels(self) -> bool:
+        """Whether its voxels are ids, which nothing may blend, unless a user knows better.
+
+        Integers of 64 bits are taken for ids, too: as float64 they would lose their last digits.
+        """
+        return self.kind == "segmentation" or self.dtype.name in ("int64", "uint64")
 
     @property
     def bounds_nm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -259,7 +276,7 @@ class Volume:
         size = (*(b - a for a, b in box), self.channels)
         try:
             out = np.empty(size, self.dtype)
-        except MemoryError as error:
+        except (MemoryError, ValueError) as error:  # the latter beyond what can be counted
             gb = math.prod(size) * self.dtype.itemsize / 1e9
             raise UserError(f"the box needs {gb:.1f} GB of memory; read a smaller one") from error
         if out.size:
