@@ -132,6 +132,19 @@ def test_chunks_outlive_the_curve(folder: Path, http_server: Callable[..., Local
         assert server.n_requests == before
 
 
+def test_a_slice_is_that_of_the_curve_it_is_asked_for(volume: Volume) -> None:
+    """Also after other curves and levels, and of a curve that is asked for again."""
+    maps = [map_of(POINTS + [0, shift, 0]) for shift in (0, 15, 30)]
+    with Preview(volume) as preview:
+        for i, mip in [(0, 0), (1, 0), (0, 0), (1, 1), (2, 1), (2, 0), (0, 1)]:
+            with Preview(volume) as fresh:
+                np.testing.assert_array_equal(
+                    preview.slice(maps[i], 20, mip), fresh.slice(maps[i], 20, mip)
+                )
+        first, second = (preview.slice(map_, 20) for map_ in maps[:2])
+        assert (first != second).mean() > 0.5
+
+
 def test_what_is_here_is_known_without_waiting(
     folder: Path, http_server: Callable[..., LocalServer]
 ) -> None:
