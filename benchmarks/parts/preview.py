@@ -21,8 +21,9 @@ WARM_MS, COLD_MS = 20, 300
 
 _PROSE = f"""One point of a trace of 40 points moves, and the middle one of 1500 slices is asked
 for, {WIDTH} x {WIDTH} pixels, uint8, linear: curve, frames and samples. *Warm*: its chunks are in
-the pool. *Cold*: the pool is empty and every request is answered {LATENCY_MS} ms late. *Coarser
-first*: also cold, from a mip twice as coarse, as a preview draws while it waits."""
+the pool; the highest is a slice that reached into one more chunk and waited for it. *Cold*: the
+pool is empty and every request is answered {LATENCY_MS} ms late. *Coarser first*: also cold, from a
+mip twice as coarse, as a preview draws while it waits."""
 
 
 def run(bench: Bench) -> Section:
