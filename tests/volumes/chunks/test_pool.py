@@ -16,6 +16,7 @@ from oracles.precomputed import write_by_hand
 
 from napari_ouroboros.errors import Cancelled, SourceError, UserError
 from napari_ouroboros.volumes import open_volume
+from napari_ouroboros.volumes.chunks import pool as pool_module
 from napari_ouroboros.volumes.chunks.pool import ChunkPool
 from napari_ouroboros.volumes.level import Level
 
@@ -269,8 +270,13 @@ def test_a_chunk_that_comes_too_late_is_dropped() -> None:
         assert pool.fetched == 3
 
 
-def test_in_flight_is_bounded_and_used() -> None:
-    volume, pool = make(24, n_in_flight=5)
+@pytest.mark.parametrize(("asked_for", "megabytes"), [(5, 64), (32, 5 * 32 / 2**20)])
+def test_in_flight_is_bounded_and_used(
+    asked_for: int, megabytes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By number, and by memory: what is on its way needs room beside the slots."""
+    monkeypatch.setattr(pool_module, "_IN_FLIGHT_BYTES", int(megabytes * 2**20))
+    volume, pool = make(24, n_in_flight=asked_for)
     with pool:
         volume.gate.clear()
         for i in range(4):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.volumes.volume import Volume
 
 MISSING = -1
+_IN_FLIGHT_BYTES = 64 * 2**20
+_LEAST_IN_FLIGHT = 4
 
 
 class _Entry:
@@ -106,7 +108,8 @@ class ChunkPool:
     memory_bytes : int
         Bound of `slots`. Besides, up to `n_in_flight` chunks are being fetched or decoded.
     n_in_flight : int
-        Chunks fetched at one time, each in a daemon thread.
+        Chunks fetched at one time, each in a daemon thread; fewer where they are so large that they
+        would take more than 64 MB, but not fewer than 4.
 
     Attributes
     ----------
@@ -154,7 +157,8 @@ class ChunkPool:
         self._unpinned: OrderedDict[Index, _Entry] = OrderedDict()  # longest unused first
         self._queue: deque[_Entry] = deque()
         self._tickets: set[Ticket] = set()
-        self._n_in_flight = max(1, int(n_in_flight))
+        few = max(_LEAST_IN_FLIGHT, _IN_FLIGHT_BYTES // self._slot_bytes)
+        self._n_in_flight = max(1, min(int(n_in_flight), few))
         self._threads = 0
         self._resting = 0
         self._closed = False
