@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.volumes.stores.credentials import redact
+from napari_ouroboros.volumes.stores.location import METADATA_FILES
 
 # scheme before "://", or pipeline step after "|" -> format
 _FORMATS = {
@@ -172,17 +173,9 @@ def _guess(store: str) -> str:
     path = re.split(r"[?|#]", store)[0]
     if path.startswith("file://"):
         folder = Path(path.removeprefix("file://"))
-        for name, format_ in (
-            ("info", "precomputed"),
-            ("zarr.json", "zarr"),
-            (".zgroup", "zarr"),
-            (".zarray", "zarr"),
-            (".zattrs", "zarr"),
-            (".zmetadata", "zarr"),
-            ("attributes.json", "n5"),
-        ):
+        for name, found in METADATA_FILES.items():
             if (folder / name).is_file():
-                return format_
+                return found.rstrip("23")
     for ending, format_ in _ENDINGS:
         if path.lower().endswith(ending):
             return format_

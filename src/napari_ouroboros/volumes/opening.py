@@ -11,19 +11,15 @@ from napari_ouroboros.volumes.formats.precomputed import parse_info
 from napari_ouroboros.volumes.level import VolumeInfo
 from napari_ouroboros.volumes.stores.deadline import call
 from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_json, fetch_jsons, make_fetcher
-from napari_ouroboros.volumes.stores.location import Format, Location, parse_location
+from napari_ouroboros.volumes.stores.location import (
+    METADATA_FILES,
+    Format,
+    Location,
+    parse_location,
+)
 from napari_ouroboros.volumes.volume import Volume
 
-# Metadata files, and what they are of; the first one found decides.
-_FILES: dict[str, Format] = {
-    "info": "precomputed",
-    "zarr.json": "zarr3",
-    ".zarray": "zarr2",
-    ".zattrs": "zarr2",
-    ".zgroup": "zarr2",
-    ".zmetadata": "zarr2",
-    "attributes.json": "n5",
-}
+_NOT_INFO = [name for name in METADATA_FILES if name != "info"]
 
 
 def open_volume(
@@ -139,11 +135,12 @@ def read_metadata(
         return read_graphene(fetcher, location)
     json = fetch_json(fetcher, location, "info")
     if json is None:
-        if (found := _look(fetcher, location, [name for name in _FILES if name != "info"])) is None:
+        if (found := _look(fetcher, location, _NOT_INFO)) is None:
             raise _nothing_there(location)
+        format = METADATA_FILES[found].rstrip("23")
         raise UserError(
-            f"{location.shown('')} is no precomputed volume but {_FILES[found].rstrip('23')}; "
-            f"write {_FILES[found].rstrip('23')}:// before the address"
+            f"{location.shown('')} is no precomputed volume but {format}; "
+            f"write {format}:// before the address"
         )
     info = parse_info(json, location.shown("info"))
     if resolution is not None and tuple(resolution) != tuple(info.levels[0].resolution):
@@ -158,7 +155,7 @@ def _find_format(fetcher: Fetcher, location: Location) -> Format:
     """Return the format of what is at a bare address, by the metadata file that is there."""
     # The usual one first and alone; where the name says something else, it waits for the rest.
     refusal: SourceError | None = None
-    first, rest = ["info"], [name for name in _FILES if name != "info"]
+    first, rest = ["info"], _NOT_INFO
     if location.base.lower().endswith((".zarr", ".n5")):
         first, rest = rest, first
     for names in (first, rest):
@@ -168,7 +165,7 @@ def _find_format(fetcher: Fetcher, location: Location) -> Format:
             refusal = refusal or error
             continue
         if found is not None:
-            return _FILES[found]
+            return METADATA_FILES[found]
     raise refusal or _nothing_there(location)
 
 

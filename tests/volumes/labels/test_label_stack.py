@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_server import LocalServer
 from numpy.typing import NDArray
+from oracles.arrays import write_zarr2_by_hand
 from small_disk import anybodys_folder, as_nobody
 
 from napari_ouroboros.errors import Notice, SourceError, UserError
@@ -601,6 +602,15 @@ def test_pickled_npy_is_not_run(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([print], dtype=object), allow_pickle=True)
     with pytest.raises(SourceError, match=r"a\.npy is broken"):
         open_labels(tmp_path / "a.npy")
+
+
+def test_a_zarr_whose_metadata_are_in_one_file(tmp_path: Path) -> None:
+    array = labels((6, 5, 4), "uint16")
+    write_zarr2_by_hand(tmp_path, array, chunk=(3, 3, 3))
+    content = {".zarray": json.loads((tmp_path / ".zarray").read_text())}
+    (tmp_path / ".zarray").unlink()
+    (tmp_path / ".zmetadata").write_text(json.dumps({"metadata": content}))
+    check(open_labels(tmp_path), array)
 
 
 def test_what_is_not_there_or_of_another_kind(tmp_path: Path) -> None:

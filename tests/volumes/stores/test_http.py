@@ -359,11 +359,13 @@ def test_credentials_go_to_the_server_and_nowhere_else(
         assert " Basic ZXZlOnB3" in heads[0]
 
 
-def test_redirects_are_followed(folder: Path, array: np.ndarray[Any, Any]) -> None:
-    with LocalServer(folder) as server:
+@pytest.mark.parametrize("name", ["volume", "a völume"])
+def test_redirects_are_followed(tmp_path: Path, array: np.ndarray[Any, Any], name: str) -> None:
+    write_by_hand(tmp_path / name, [array])
+    with LocalServer(tmp_path) as server:
 
         def answer(connection: socket.socket, head: str) -> None:
-            target = server.url + head.split()[1]
+            target = f"{server.url}/{name}{head.split()[1]}"
             connection.sendall(
                 f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
             )

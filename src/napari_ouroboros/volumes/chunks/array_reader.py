@@ -13,6 +13,7 @@ from napari_ouroboros.errors import SourceError, one_line
 from napari_ouroboros.volumes.chunks.array_shards import ArrayShards
 from napari_ouroboros.volumes.chunks.tensorstore_codecs import array_decoder
 from napari_ouroboros.volumes.chunks.whole import CorruptChunk
+from napari_ouroboros.volumes.formats.zarr import array_file_name
 from napari_ouroboros.volumes.level import ArrayLayout, Index, Level, VolumeInfo
 from napari_ouroboros.volumes.stores.fetch import Fetcher
 from napari_ouroboros.volumes.stores.location import Location
@@ -130,13 +131,9 @@ class _ArrayLevel:
     def _fetch(self, numbers: Sequence[int]) -> tuple[bytes | None, str]:
         """Return a chunk as stored, and how messages name it."""
         if self._shards is None:
-            name = self._name(numbers)
+            name = array_file_name(self.level.key, self._layout, numbers)
             return self._fetcher.get(name), self._location.shown(name)
         shard, place = self._shards.split(numbers)
-        name = self._name(shard)
+        name = array_file_name(self.level.key, self._layout, shard)
         shown = f"{place} in {self._location.shown(name)}"
         return self._shards.get(name, place, f"chunk {shown}"), shown
-
-    def _name(self, numbers: Sequence[int]) -> str:
-        name = self._layout.prefix + self._layout.separator.join(map(str, numbers))
-        return f"{self.level.key}/{name}" if self.level.key else name

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_ouroboros.errors import SourceError, UserError
-from napari_ouroboros.volumes.formats.json_values import Triple, exact
+from napari_ouroboros.volumes.formats.json_values import Triple, brief, exact
 
 #: Voxels that a volume can hold. bool is read as uint8.
 DTYPES = (
@@ -143,7 +143,7 @@ def find_axes(
             continue
         if shape[axis] != 1 and kind != "time":
             raise SourceError(
-                f"{shown}: axis {names[axis]!r} of length {shape[axis]} is neither z, y, x, a "
+                f"{shown}: axis {brief(names[axis])} of length {shape[axis]} is neither z, y, x, a "
                 "channel nor time"
             )
         if shape[axis] != 1:
@@ -218,7 +218,7 @@ def voxel_dtype(name: str, shown: str) -> np.dtype[Any]:
         return np.dtype(np.uint8)
     if name not in DTYPES:
         raise SourceError(
-            f"{shown}: voxels of type {name!r} are not supported; {', '.join(DTYPES)} are"
+            f"{shown}: voxels of type {brief(name)} are not supported; {', '.join(DTYPES)} are"
         )
     return np.dtype(name)
 

@@ -32,6 +32,11 @@ def zyx(numbers: Sequence[Fraction]) -> Triple:
     return z, y, x
 
 
+def brief(value: object) -> str:
+    """A value as messages show it: in one line, and not too long."""
+    return one_line(repr(value), 80)
+
+
 def numbers(value: object, count: int | None, shown: str) -> list[Fraction]:
     """Return a JSON list of numbers, none beyond 1e30; `count` of them, or any number for None.
 
@@ -48,7 +53,7 @@ def numbers(value: object, count: int | None, shown: str) -> list[Fraction]:
     )
     if not good or not isinstance(value, list):
         many = "" if count is None else f"{count} "
-        raise SourceError(f"{shown} must be {many}numbers; it is {one_line(repr(value), 80)}")
+        raise SourceError(f"{shown} must be {many}numbers; it is {brief(value)}")
     return [exact(v) for v in value]
 
 
@@ -56,7 +61,7 @@ def positive(value: object, count: int | None, shown: str) -> list[Fraction]:
     """Return `numbers` that must be above 0, and not below 1e-30."""
     found = numbers(value, count, shown)
     if any(number * _LARGEST < 1 for number in found):
-        raise SourceError(f"{shown} must be above 0; it is {one_line(repr(value), 80)}")
+        raise SourceError(f"{shown} must be above 0; it is {brief(value)}")
     return found
 
 
@@ -70,12 +75,12 @@ def whole(value: object, count: int | None, shown: str, least: int | None = 1) -
         what = f"{shown} is beyond any volume"
     else:
         return tuple(int(number) for number in found)
-    raise SourceError(f"{what}; it is {one_line(repr(value), 80)}")
+    raise SourceError(f"{what}; it is {brief(value)}")
 
 
 def entry(value: Mapping[str, Any], key: str, type_: type, shown: str) -> Any:
     """Return an entry of a JSON object; SourceError unless it is there and of that type."""
     found = value.get(key)
     if not isinstance(found, type_):
-        raise SourceError(f"{shown}: {key} must be {_TYPES[type_]}; it is {one_line(found, 80)}")
+        raise SourceError(f"{shown}: {key} must be {_TYPES[type_]}; it is {brief(found)}")
     return found

@@ -26,7 +26,14 @@ from napari_ouroboros.volumes.formats.array_axes import (
     unit_in_nm,
     voxel_dtype,
 )
-from napari_ouroboros.volumes.formats.json_values import entry, numbers, positive, whole, zyx
+from napari_ouroboros.volumes.formats.json_values import (
+    brief,
+    entry,
+    numbers,
+    positive,
+    whole,
+    zyx,
+)
 from napari_ouroboros.volumes.level import ArrayLayout, Level, VolumeInfo
 from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_json, fetch_jsons
 from napari_ouroboros.volumes.stores.location import Location
@@ -174,8 +181,8 @@ def _dataset(key: str, json: Mapping[str, Any], shown: str) -> _Dataset:
     compression = entry(json, "compression", dict, shown).get("type")
     if compression not in _COMPRESSIONS:
         raise UserError(
-            f"{shown} uses the compression {compression!r}, which is not supported; copy it into "
-            f"an N5 or zarr with one of {', '.join(_COMPRESSIONS)}"
+            f"{shown} uses the compression {brief(compression)}, which is not supported; copy it "
+            f"into an N5 or zarr with one of {', '.join(_COMPRESSIONS)}"
         )
     return _Dataset(key, shape, block, dtype, compression, json, shown)
 
@@ -239,7 +246,7 @@ def _axis_names(attributes: Mapping[str, Any], rank: int, shown: str) -> list[st
         or len(names) != rank
         or not all(isinstance(name, str) for name in names)
     ):
-        raise SourceError(f"{shown}: axes must be {rank} names; they are {names!r}")
+        raise SourceError(f"{shown}: axes must be {rank} names; they are {brief(names)}")
     return names
 
 
@@ -283,15 +290,17 @@ def _sizes(
     units = attributes.get("units", [unit] * count)
     units = [units] * count if isinstance(units, str) else units
     if not isinstance(units, list) or len(units) < len(listed):
-        raise SourceError(f"{shown}: units must be {rank} names; they are {units!r}")
+        raise SourceError(f"{shown}: units must be {rank} names; they are {brief(units)}")
     sizes = []
     for axis in axes.spatial:
         if axis >= count:
-            raise SourceError(f"{shown}: {name} must be {rank} numbers; it is {value!r}")
+            raise SourceError(f"{shown}: {name} must be {rank} numbers; it is {brief(value)}")
         nm = unit_in_nm(units[axis])
         if nm is None:
             raise no_resolution(
-                shown, f"gives the {name} {value} in {units[axis]!r}, which is no unit of length"
+                shown,
+                f"gives the {name} {brief(value)} in {brief(units[axis])}, which is no unit of "
+                "length",
             )
         sizes.append(listed[axis] * nm)
     return tuple(sizes)
@@ -336,7 +345,9 @@ def _cosem_places(
             i = names.index(axis)
             nm = unit_in_nm(units[i]) if isinstance(units, list) and len(units) == 3 else None
             if nm is None:
-                raise SourceError(f"{name}: units must be 3 units of length; they are {units!r}")
+                raise SourceError(
+                    f"{name}: units must be 3 units of length; they are {brief(units)}"
+                )
             size.append(scale[i] * nm)
             corner.append((translate[i] - scale[i] * _HALF) * nm)
         places.append(_Place(tuple(size), tuple(corner)))

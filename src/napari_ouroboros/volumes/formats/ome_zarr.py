@@ -21,7 +21,7 @@ from napari_ouroboros.volumes.formats.array_axes import (
     no_resolution,
     unit_in_nm,
 )
-from napari_ouroboros.volumes.formats.json_values import entry, numbers, positive, zyx
+from napari_ouroboros.volumes.formats.json_values import brief, entry, numbers, positive, zyx
 from napari_ouroboros.volumes.formats.zarr_arrays import (
     ZarrArray,
     ZarrNode,
@@ -165,7 +165,7 @@ def _axes(
     listed = [{"name": axis} if isinstance(axis, str) else axis for axis in listed]
     for axis in listed:
         if not isinstance(axis, dict) or not isinstance(axis.get("name"), str):
-            raise SourceError(f"{shown}: an axis must have a name; this one is {axis!r}")
+            raise SourceError(f"{shown}: an axis must have a name; this one is {brief(axis)}")
     axes = find_axes(
         [axis["name"] for axis in listed],
         [axis.get("type") for axis in listed],
@@ -230,8 +230,8 @@ def _place(listed: object, rank: int, shown: str) -> _Place:
             translated = True
         elif type_ != "identity":
             raise SourceError(
-                f"{shown}: a coordinate transformation of type {type_!r} is not supported yet; "
-                "scale and translation are"
+                f"{shown}: a coordinate transformation of type {brief(type_)} is not supported "
+                "yet; scale and translation are"
             )
     return _Place(tuple(scale), tuple(translation), translated)
 
@@ -283,7 +283,9 @@ def _nm(
     ]
     for name, unit in named:
         if unit not in (None, ""):
-            raise no_resolution(shown, f"gives axis {name!r} in {unit!r}, which is no length")
+            raise no_resolution(
+                shown, f"gives axis {brief(name)} in {brief(unit)}, which is no length"
+            )
     if scale == [1, 1, 1]:
         raise no_resolution(shown, "gives no voxel size")
     names = ", ".join(name for name, _ in named)

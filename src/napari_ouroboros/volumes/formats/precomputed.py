@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_ouroboros.errors import SourceError
-from napari_ouroboros.volumes.formats.json_values import positive, whole, zyx
+from napari_ouroboros.volumes.formats.json_values import brief, positive, whole, zyx
 from napari_ouroboros.volumes.level import Index, Kind, Level, VolumeInfo
 
 DTYPES = (
@@ -60,7 +60,7 @@ def parse_info(info: Mapping[str, Any], shown: str) -> VolumeInfo:
         raise SourceError(f"{shown} describes no volume: it has no scales")
     name = str(info.get("data_type", "")).lower()
     if name not in DTYPES:
-        raise SourceError(f"{shown}: data_type {name!r} is none of {', '.join(DTYPES)}")
+        raise SourceError(f"{shown}: data_type {brief(name)} is none of {', '.join(DTYPES)}")
     (channels,) = whole([info.get("num_channels", 1)], None, f"{shown}: num_channels")
     kind: Kind = "segmentation" if info.get("type") == "segmentation" else "image"
     levels = tuple(_level(scale, f"{shown}: scale {i}") for i, scale in enumerate(scales))

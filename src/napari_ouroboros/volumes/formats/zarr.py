@@ -25,7 +25,7 @@ from napari_ouroboros.volumes.formats.zarr_arrays import (
     make_level,
     volume_kind,
 )
-from napari_ouroboros.volumes.level import Index, Level, VolumeInfo
+from napari_ouroboros.volumes.level import ArrayLayout, Index, Level, VolumeInfo
 from napari_ouroboros.volumes.stores.fetch import Fetcher
 from napari_ouroboros.volumes.stores.location import Location
 
@@ -121,8 +121,13 @@ def array_chunk_name(level: Level, index: Index) -> str:
     if level.sharding is not None:
         shard = level.sharding["shard_shape"]
         numbers = [i * c // s for i, c, s in zip(numbers, layout.chunk, shard, strict=True)]
+    return array_file_name(level.key, layout, numbers)
+
+
+def array_file_name(key: str, layout: ArrayLayout, numbers: Sequence[int]) -> str:
+    """Name of the file of array `key` with these numbers, in the order of the array's axes."""
     name = layout.prefix + layout.separator.join(map(str, numbers))
-    return f"{level.key}/{name}" if level.key else name
+    return f"{key}/{name}" if key else name
 
 
 def _own_resolution(array: ZarrArray, axes: ArrayAxes) -> tuple[Fraction, ...] | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.volumes.formats.array_axes import ArrayAxes, default_names, voxel_dtype
-from napari_ouroboros.volumes.formats.json_values import entry, whole
+from napari_ouroboros.volumes.formats.json_values import brief, entry, whole
 from napari_ouroboros.volumes.level import ArrayLayout, Kind, Level
 from napari_ouroboros.volumes.stores.fetch import Fetcher, fetch_jsons
 from napari_ouroboros.volumes.stores.location import Location
@@ -281,17 +281,19 @@ def _array2(node: ZarrNode) -> ZarrArray:
     chunk = whole(json.get("chunks"), len(shape), f"{shown}: chunks")
     separator = json.get("dimension_separator", ".")
     if separator not in (".", "/"):
-        raise SourceError(f"{shown}: dimension_separator must be '.' or '/'; it is {separator!r}")
+        raise SourceError(
+            f"{shown}: dimension_separator must be '.' or '/'; it is {brief(separator)}"
+        )
     if json.get("order", "C") not in ("C", "F"):
-        raise SourceError(f"{shown}: order must be 'C' or 'F'; it is {json['order']!r}")
+        raise SourceError(f"{shown}: order must be 'C' or 'F'; it is {brief(json['order'])}")
     if json.get("filters"):
-        raise _unsupported_codec(shown, f"the filter {_codec_name(json['filters'], shown)!r}")
+        raise _unsupported_codec(shown, f"the filter {brief(_codec_name(json['filters'], shown))}")
     compressor = json.get("compressor")
     encoding = "raw"
     if compressor is not None:
         encoding = entry({"compressor": compressor}, "compressor", dict, shown).get("id", "")
         if encoding not in _COMPRESSORS:
-            raise _unsupported_codec(shown, f"the compressor {encoding!r}")
+            raise _unsupported_codec(shown, f"the compressor {brief(encoding)}")
     own = _names(node.attributes.get("_ARRAY_DIMENSIONS"), len(shape))
     return ZarrArray(
         node,
@@ -310,7 +312,7 @@ def _array2(node: ZarrNode) -> ZarrArray:
 def _dtype2(text: object, shown: str) -> np.dtype[Any]:
     if isinstance(text, str) and re.fullmatch(r"[<>|=]?(b1|[iu][1248]|f[248])", text):
         return voxel_dtype(np.dtype(text).name, shown)
-    raise SourceError(f"{shown}: voxels of type {text!r} are not supported")
+    raise SourceError(f"{shown}: voxels of type {brief(text)} are not supported")
 
 
 def _array3(node: ZarrNode) -> ZarrArray:
@@ -318,19 +320,19 @@ def _array3(node: ZarrNode) -> ZarrArray:
     shape = whole(json.get("shape"), None, f"{shown}: shape", 0)
     name, settings = _named(json.get("chunk_grid"), f"{shown}: chunk_grid")
     if name != "regular":
-        raise SourceError(f"{shown}: chunks in a grid of type {name!r} are not supported")
+        raise SourceError(f"{shown}: chunks in a grid of type {brief(name)} are not supported")
     chunk = whole(settings.get("chunk_shape"), len(shape), f"{shown}: chunk_shape")
     if json.get("storage_transformers"):
         raise SourceError(f"{shown}: storage transformers are not supported")
     name, settings = _named(json.get("chunk_key_encoding"), f"{shown}: chunk_key_encoding")
     if name not in ("default", "v2"):
-        raise SourceError(f"{shown}: chunk names of type {name!r} are not supported")
+        raise SourceError(f"{shown}: chunk names of type {brief(name)} are not supported")
     separator = settings.get("separator", "/" if name == "default" else ".")
     if separator not in (".", "/"):
-        raise SourceError(f"{shown}: separator must be '.' or '/'; it is {separator!r}")
+        raise SourceError(f"{shown}: separator must be '.' or '/'; it is {brief(separator)}")
     data_type = json.get("data_type")
     if not isinstance(data_type, str):
-        raise SourceError(f"{shown}: voxels of type {data_type!r} are not supported")
+        raise SourceError(f"{shown}: voxels of type {brief(data_type)} are not supported")
     sharding = None
     codecs = entry(json, "codecs", list, shown)
     named = [_named(codec, f"{shown}: codecs") for codec in codecs]
@@ -363,7 +365,7 @@ def _compression3(codecs: Sequence[Any], shown: str) -> str:
         if name in _CODECS:
             found = name
         elif name not in _OTHER_CODECS:
-            raise _unsupported_codec(shown, f"the codec {name!r}")
+            raise _unsupported_codec(shown, f"the codec {brief(name)}")
     return found
 
 
@@ -378,7 +380,9 @@ def _unsupported_codec(shown: str, what: str) -> UserError:
 def _codec_name(filters: object, shown: str) -> str:
     first = filters[0] if isinstance(filters, list) else None
     if not isinstance(first, dict):
-        raise SourceError(f"{shown}: filters must be a list of objects or null; it is {filters!r}")
+        raise SourceError(
+            f"{shown}: filters must be a list of objects or null; it is {brief(filters)}"
+        )
     return str(first.get("id"))
 
 
@@ -389,7 +393,7 @@ def _named(value: object, shown: str) -> tuple[str, dict[str, Any]]:
     name = value.get("name") if isinstance(value, dict) else None
     settings = value.get("configuration", {}) if isinstance(value, dict) else None
     if not isinstance(name, str) or not isinstance(settings, dict):
-        raise SourceError(f"{shown} must have a name and a configuration; it is {value!r}")
+        raise SourceError(f"{shown} must have a name and a configuration; it is {brief(value)}")
     return name, settings
 
 

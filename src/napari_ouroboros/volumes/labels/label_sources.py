@@ -11,11 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import SourceError, UserError, one_line
-from napari_ouroboros.volumes.stores.location import Location, parse_location
+from napari_ouroboros.volumes.stores.location import METADATA_FILES, Location, parse_location
 from napari_ouroboros.volumes.volume import Volume
-
-# Files that make a folder a volume, and the attributes of its format.
-_VOLUME_FILES = ("info", "zarr.json", ".zarray", ".zattrs", ".zgroup", "attributes.json")
 
 
 class Source(Protocol):
@@ -48,7 +45,7 @@ def _open_path(path: str, timeout: float) -> Source:
     file = Path(path).expanduser()
     try:
         if file.is_dir():
-            if any((file / name).is_file() for name in _VOLUME_FILES):
+            if any((file / name).is_file() for name in METADATA_FILES):
                 return _VolumeSource(str(file), timeout)
             raise UserError(
                 f"{path} is a folder, but no volume; labels can be a precomputed volume, a zarr, "

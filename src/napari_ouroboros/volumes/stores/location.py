@@ -38,13 +38,14 @@ _LATER_FORMATS = {
     "render": "Render",
     "nggraph": "nggraph",
 }
-# People paste the address of the file that they looked at in a browser.
-_METADATA_FILES: dict[str, Format] = {
+#: Files that make a folder a volume, and of which format; the first one found decides.
+METADATA_FILES: dict[str, Format] = {
     "info": "precomputed",
     "zarr.json": "zarr3",
     ".zarray": "zarr2",
-    ".zgroup": "zarr2",
     ".zattrs": "zarr2",
+    ".zgroup": "zarr2",
+    ".zmetadata": "zarr2",
     "attributes.json": "n5",
 }
 # What Neuroglancer writes into the query of a zarr URL is for itself, not for the server.
@@ -211,8 +212,9 @@ def _scheme(text: str) -> str:
 
 def _local(text: str) -> Location:
     path = Path(os.path.abspath(os.path.expanduser(text)))
-    if path.name in _METADATA_FILES and path.is_file():
-        return Location(str(path.parent), "file", _METADATA_FILES[path.name])
+    # People paste the address of the file that they looked at.
+    if path.name in METADATA_FILES and path.is_file():
+        return Location(str(path.parent), "file", METADATA_FILES[path.name])
     return Location(str(path), "file")
 
 
@@ -259,7 +261,7 @@ def _without_metadata_file(path: str) -> tuple[str, Format]:
     """`path` without the slash at its end, or a metadata file there, and the format that says."""
     path = path.rstrip("/")
     folder, _, name = path.rpartition("/")
-    found = _METADATA_FILES.get(name, "auto")
+    found = METADATA_FILES.get(name, "auto")
     return (path, found) if found == "auto" else (folder.rstrip("/"), found)
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -75,6 +75,29 @@ class ChunkWriter(ABC):
     @abstractmethod
     def _open(self, cache_bytes: int) -> tensorstore.TensorStore:
         """Open the scale with the axes (z, y, x, channel)."""
+
+    def _open_store(
+        self, spec: Mapping[str, Any], cache_bytes: int, what: str
+    ) -> tensorstore.TensorStore:
+        """Open the store that `spec` describes; UserError, which names `what`, if there is none."""
+        import tensorstore as ts
+
+        options = {
+            "store_data_equal_to_fill_value": self.kind == "image",
+            # A result counts once its folder is renamed; a power cut before that loses the
+            # whole job anyway, so waiting for the disk after every chunk buys nothing.
+            "context": {
+                "file_io_sync": False,
+                "cache_pool": {"total_bytes_limit": cache_bytes},
+            },
+        }
+        try:
+            # Metadata are taken as given: tensorstore writes none of its own.
+            return ts.open(
+                ts.Spec({**spec, **options}), open=True, create=True, assume_metadata=True
+            ).result()
+        except ValueError as error:
+            raise UserError(f"no such {what} is possible: {one_line(error)}") from error
 
     def _start(self) -> None:
         """Open the store; to be called when the scale is described."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_ouroboros.errors import UserError, one_line
+from napari_ouroboros.errors import UserError
 from napari_ouroboros.volumes.level import Box, Kind
 from napari_ouroboros.volumes.writing.chunk_writer import (
     OUR_KEY,
@@ -269,19 +269,8 @@ class PrecomputedWriter(ChunkWriter):
             },
             "scale_metadata": metadata,
             "scale_index": self._number,
-            "store_data_equal_to_fill_value": self.kind == "image",
-            # A result counts once its folder is renamed; a power cut before that loses the
-            # whole job anyway, so waiting for the disk after every chunk buys nothing.
-            "context": {
-                "file_io_sync": False,
-                "cache_pool": {"total_bytes_limit": cache_bytes},
-            },
         }
-        try:
-            # Metadata is taken as given: tensorstore writes no info of its own.
-            store = ts.open(ts.Spec(spec), open=True, create=True, assume_metadata=True).result()
-        except ValueError as error:
-            raise UserError(f"no such precomputed volume is possible: {one_line(error)}") from error
+        store = self._open_store(spec, cache_bytes, "precomputed volume")
         return store[ts.d[:].translate_to[0]].transpose([2, 1, 0, 3])
 
 

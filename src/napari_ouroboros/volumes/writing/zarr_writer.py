@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_ouroboros.errors import UserError, one_line
+from napari_ouroboros.errors import UserError
 from napari_ouroboros.volumes.level import Box, Kind
 from napari_ouroboros.volumes.writing.chunk_writer import (
     OUR_KEY,
@@ -204,18 +204,8 @@ class ZarrWriter(ChunkWriter):
             "driver": "zarr",
             "kvstore": {"driver": "file", "path": f"{(self.folder.path / self.key).as_posix()}/"},
             "metadata": self._array,
-            "store_data_equal_to_fill_value": self.kind == "image",
-            # Nothing is waited for: see PrecomputedWriter.
-            "context": {
-                "file_io_sync": False,
-                "cache_pool": {"total_bytes_limit": cache_bytes},
-            },
         }
-        try:
-            # Metadata is taken as given: tensorstore writes no .zarray of its own.
-            store = ts.open(ts.Spec(spec), open=True, create=True, assume_metadata=True).result()
-        except ValueError as error:
-            raise UserError(f"no such zarr array is possible: {one_line(error)}") from error
+        store = self._open_store(spec, cache_bytes, "zarr array")
         if self.channels == 1:
             return store[..., ts.newaxis]
         return store.transpose([1, 2, 3, 0])
