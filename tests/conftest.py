@@ -34,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
             state.update(text)
     folder = config.cache.mkdir("numba") / state.hexdigest()[:16]  # type: ignore[union-attr]
     os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+    # A plugin of pytest may have imported numba already, which then does not look there again.
+    if numba := sys.modules.get("numba"):
+        numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
 
 
 @pytest.fixture(scope="session")

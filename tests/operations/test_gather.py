@@ -12,6 +12,7 @@ from oracles import Helix, LiteralMap
 from napari_ouroboros.geometry import Grid, Straightening, Trace
 from napari_ouroboros.geometry.touched import TouchedChunk, touched_chunks
 from napari_ouroboros.operations.gather import Block, Gatherer, LabelGrid
+from napari_ouroboros.operations.merge import merge, touched_blocks
 
 Floats = NDArray[np.float64]
 FEW = settings(deadline=None, max_examples=25, derandomize=True)
@@ -156,6 +157,27 @@ def test_every_voxel_gets_what_the_literal_map_says(
         np.testing.assert_array_equal(contested[clear], truth.contested[clear])
 
 
+@settings(FEW, max_examples=12)
+@given(map_=maps(), seed=st.integers(0, 1000))
+def test_voxels_of_the_tube_lie_in_touched_chunks(map_: Straightening, seed: int) -> None:
+    """Above all those at the corners of slices: the rim of every ball and box around them."""
+    rng = np.random.default_rng(seed)
+    inside = rng.uniform(-0.5, np.array(map_.shape) - 0.5, (1000, 3))
+    corners = rng.integers(0, 2, (1000, 2)) * np.array(map_.shape[1:]) - 0.5
+    inside[:, 1:] = corners + (0.5 - (corners > 0)) * rng.uniform(0, 0.2, corners.shape)
+    chunk = (2, 2, 2)
+    grid = around(map_, (12.0, 12.0, 12.0))
+    touched = touched_chunks(map_, grid, chunk)
+    voxels = np.round(grid.to_index(map_.to_volume(inside))).astype(int)
+    at_home = np.isfinite(map_.locate(grid.to_nm(voxels))[0][:, 0])
+    known = {(item.chunk, k) for item in touched for k in item.segments.tolist()}
+    segment = np.floor(map_.to_straightened(grid.to_nm(voxels))[at_home, 0])
+    if map_.trace.closed:
+        segment %= len(map_.frames)
+    for voxel, k in zip(voxels[at_home].tolist(), segment.tolist(), strict=True):
+        assert (tuple(i // 2 for i in voxel), int(k)) in known
+
+
 @settings(FEW, max_examples=25)
 @given(map_=maps())
 def test_models_of_groups_err_by_less_than_they_say(map_: Straightening) -> None:
@@ -273,6 +295,50 @@ def test_the_seam_of_a_closed_map(scale: float) -> None:
     grid = around(map_, (11.0, 7.0, 8.0))
     claims = expect_located(map_, grid, 40, LabelGrid.of(labels, map_, scale=(scale,) * 3))
     assert claims[1] > 10_000
+
+
+def test_blocks_within_the_seam_know_the_first_slice() -> None:
+    """Slices far apart, blocks so small that only the last segment reaches into some of them."""
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    ring = 320 * np.stack([0 * angle, np.sin(angle), np.cos(angle)], 1) + 3333.3
+    map_ = Straightening(Trace(ring, closed=True), 10, 10, 10.0, 2 * np.pi * 320 / 12)
+    labels = np.arange(1, np.prod(map_.shape) + 1, dtype=np.uint16).reshape(map_.shape)
+    grid = around(map_, (9.0, 9.0, 9.0))
+    expect_located(map_, grid, 5, LabelGrid.of(labels, map_))
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_the_half_slices_at_the_ends(scale: float) -> None:
+    """Beyond the first and the last plane the index goes on: finer labels tell where."""
+    map_ = Straightening(Trace([[100.0, 100, 100], [160, 130, 140]]), 9, 8, 5.0, 24.0)
+    shape = tuple(round(n * scale) for n in map_.shape)
+    labels = np.arange(1, np.prod(shape) + 1, dtype=np.uint16).reshape(shape)
+    grid = around(map_, (3.0, 3.0, 3.0))
+    # With room for the half slices.
+    low = tuple(n - 6 for n in grid.voxel_offset)
+    wider = Grid(tuple(n + 12 for n in grid.shape), grid.resolution, low)
+    taken = LabelGrid.of(labels, map_, scale=(scale,) * 3)
+    claims = expect_located(map_, wider, 20, taken)
+    assert claims[1] > 1000
+
+
+def test_of_two_traces_on_one_line_the_first_wins() -> None:
+    """Equally near everywhere; where it has no label, the second one's counts."""
+    map_ = Straightening(Trace([[20.0, 60, 60], [100, 60, 60]]), 11, 11, 4.0, 4.0)
+    grid = Grid((30, 30, 30), (4.0, 4.0, 4.0))
+    first = np.full(map_.shape, 7, np.uint8)
+    first[:, :4] = 0
+    gatherers = [
+        Gatherer(map_, grid, LabelGrid.of(labels, map_))
+        for labels in (first, np.full(map_.shape, 900, np.uint16))
+    ]
+    ((index, parts),) = touched_blocks(gatherers, (30, 30, 30))
+    merged, alone = (g.block(index, (30,) * 3, parts[i]) for i, g in enumerate(gatherers))
+    labelled = np.count_nonzero(merged.labels)
+    assert merge(merged, alone) == labelled > 1000
+    assert merged.labels.dtype == np.uint16
+    assert np.count_nonzero(merged.labels == 7) == labelled
+    np.testing.assert_array_equal(merged.labels > 0, alone.labels > 0)
 
 
 def test_one_claim_after_another_in_the_same_room() -> None:
