@@ -241,7 +241,7 @@ def test_a_corrupt_chunk_is_named(tmp_path: Path, driver: str, how: str) -> None
 def test_a_server_that_fails(tmp_path: Path, http_server: Serve, what: Any) -> None:
     write_zarr2_by_hand(tmp_path, np.ones((8, 8, 8), "uint8"), chunk=(4, 4, 4))
     server = http_server(tmp_path)
-    volume = open_volume(server.url, resolution=(4, 4, 4), timeout=1)
+    volume = open_volume(server.url, resolution=(4, 4, 4), timeout=3)
     server.fault("0.0.1", what)
     with pytest.raises(SourceError, match=rf"{server.url}/0\.0\.1"):
         volume.read(0)

@@ -225,7 +225,7 @@ def test_cancel_and_close_end_a_wait() -> None:
     start = time.monotonic()
     with pytest.raises(Cancelled), request(pool, (0, 0, 0)) as ticket:
         ticket.wait(cancel)
-    assert time.monotonic() - start < 0.6
+    assert time.monotonic() - start < 5
     ticket = request(pool, (0, 0, 0))
     threading.Timer(0.1, pool.close).start()
     with pytest.raises(Cancelled):

@@ -86,7 +86,7 @@ def test_missing_refused_and_silent_chunks(tmp_path: Path, http_server: Serve, r
     array = np.full((1, 8, 8, 16), 5, "uint8")
     write_by_hand(tmp_path, [array], leave_out=[(0, 0, 1)])
     server = http_server(tmp_path)
-    volume = open_volume(server.url, reader=reader, timeout=0.5)
+    volume = open_volume(server.url, reader=reader, timeout=2)
     assert volume.fetch_chunk(0, (0, 0, 1)) is None
     for what in (204, 403, 500, "truncated", "dropped", "silent"):
         server.fault("mip0/0-8_0-8_0-8", what)

@@ -436,13 +436,13 @@ def test_a_silent_server_is_given_up_in_time(
     path = SOURCES[name](tmp_path, array)
     server = http_server(tmp_path)
     kind = "precomputed" if name == "precomputed" else "zarr"
-    with open_labels(f"{kind}://{server.url}/{path.name}", timeout=0.5) as stack:
+    with open_labels(f"{kind}://{server.url}/{path.name}", timeout=2) as stack:
         check(stack, array)
         start = time.monotonic()
         server.fault("*", "silent")
         with pytest.raises(SourceError, match=r"did not answer within 0\.5 s"):
             open_labels(f"{kind}://{server.url}/{path.name}", timeout=0.5)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 10
 
 
 # dtypes --------------------------------------------------------------------------------------

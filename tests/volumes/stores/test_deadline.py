@@ -26,7 +26,7 @@ def test_a_call_that_does_not_return() -> None:
     start = time.monotonic()
     with pytest.raises(SourceError, match=r"^it did not answer within 0\.2 s$"):
         call(lambda: gate.wait(20), 0.2, "it")
-    assert 0.15 < time.monotonic() - start < 1
+    assert 0.15 < time.monotonic() - start < 5
     gate.set()
 
 
@@ -36,15 +36,15 @@ def test_signs_of_life_renew_the_limit() -> None:
 
     def lively() -> str:
         for _ in range(8):
-            time.sleep(0.1)
+            time.sleep(0.2)
             beat.beat()
         return "done"
 
-    assert call(lively, 0.4, "it", beat) == "done"
+    assert call(lively, 1.2, "it", beat) == "done"
     start = time.monotonic()
     with pytest.raises(SourceError):
         call(lambda: gate.wait(20), 0.2, "it", Heartbeat())
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
     gate.set()
 
 
@@ -90,6 +90,9 @@ def test_as_completed_begins_only_what_may_be_in_flight() -> None:
     tasks = iter([lambda i=i: begun.append(i) for i in range(100)])
     results = as_completed(tasks, 3)
     next(results)
+    limit = time.monotonic() + 10
+    while len(begun) < 3 and time.monotonic() < limit:
+        time.sleep(0.01)
     time.sleep(0.05)
     assert len(begun) == 3
     results.close()
@@ -104,7 +107,7 @@ def test_as_completed_is_cancelled() -> None:
     start = time.monotonic()
     with pytest.raises(Cancelled):
         list(as_completed(iter([lambda: gate.wait(20)]), 3, cancel))
-    assert time.monotonic() - start < 0.6
+    assert time.monotonic() - start < 5
     gate.set()
 
 

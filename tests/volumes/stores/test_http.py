@@ -35,13 +35,13 @@ def folder(tmp_path: Path, array: np.ndarray[Any, Any]) -> Path:
 @pytest.fixture
 def opened(folder: Path, http_server: Serve) -> Iterator[tuple[LocalServer, Volume]]:
     server = http_server(folder)
-    volume = open_volume(server.url, timeout=0.8)
+    volume = open_volume(server.url, timeout=2)
     open_volume(folder).read(0)  # so that nothing is imported within the time limits below
     yield server, volume
     volume.close()
 
 
-def fails(volume: Volume, within: float = 2.5) -> str:
+def fails(volume: Volume, within: float = 15) -> str:
     """Return the message of fetching `CHUNK`, which names it and is one line."""
     start = time.monotonic()
     with pytest.raises(SourceError) as caught:
@@ -56,13 +56,13 @@ def fails(volume: Volume, within: float = 2.5) -> str:
 
 def test_read_many_at_once(folder: Path, array: np.ndarray[Any, Any], http_server: Serve) -> None:
     open_volume(folder).read(0)  # so that nothing is imported within the time measured
-    server = http_server(folder, latency=0.15)
+    server = http_server(folder, latency=0.4)
     with_one_open = open_volume(server.url)
     start = time.monotonic()
     np.testing.assert_array_equal(with_one_open.read(0), array[0])
     # There are 12 chunks; on a busy machine the first is answered before the last is asked for.
     assert server.most_in_flight >= 6
-    assert time.monotonic() - start < 12 * 0.15
+    assert time.monotonic() - start < 12 * 0.4
     assert max(server.requests.values()) == 1
     with_one_open.close()
 
@@ -115,7 +115,7 @@ def test_a_refusal_is_an_error_at_once(
 ) -> None:
     server, volume = opened
     server.fault("mip0/*", status)
-    assert words in fails(volume, within=0.5)
+    assert words in fails(volume)
     assert server.requests[CHUNK] == 1
 
 
@@ -144,7 +144,7 @@ def test_what_does_not_pass_is_an_error(opened: tuple[LocalServer, Volume], what
 def test_a_silent_server(opened: tuple[LocalServer, Volume]) -> None:
     server, volume = opened
     server.fault("mip0/*", "silent")
-    assert fails(volume, within=1.5).endswith("did not answer within 0.8 s")
+    assert fails(volume).endswith("did not answer within 2 s")
 
 
 def test_a_silent_server_at_opening(folder: Path, http_server: Serve) -> None:
@@ -153,7 +153,7 @@ def test_a_silent_server_at_opening(folder: Path, http_server: Serve) -> None:
     start = time.monotonic()
     with pytest.raises(SourceError, match=r"/info did not answer within 0.3 s"):
         open_volume(server.url, open_timeout=0.3)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
 
 
 def test_a_server_that_has_gone(opened: tuple[LocalServer, Volume]) -> None:
@@ -225,7 +225,7 @@ def test_a_server_that_stalls_in_the_body(folder: Path) -> None:
 
     with scripted(answer) as url:
         volume = open_volume(url, timeout=0.5)
-        assert fails(volume, within=1.5).endswith("did not answer within 0.5 s")
+        assert fails(volume, within=8).endswith("did not answer within 0.5 s")
         over.set()
         volume.close()
 
@@ -242,15 +242,15 @@ def test_a_slow_server_is_not_a_silent_one(folder: Path, array: np.ndarray[Any, 
         else:
             connection.sendall(ok(b"", announced=len(body)))
             for i in range(0, len(body), 128):
-                over.wait(0.15)
+                over.wait(0.3)
                 connection.sendall(body[i : i + 128])
         connection.close()
 
     with scripted(answer) as url:
-        volume = open_volume(url, timeout=0.6)
+        volume = open_volume(url, timeout=2)
         start = time.monotonic()
         got = volume.fetch_chunk(0, (0, 0, 1))
-        assert time.monotonic() - start > 0.8
+        assert time.monotonic() - start > 2.2
         assert got is not None
         np.testing.assert_array_equal(got, array[:, :8, :8, 8:16])
         volume.close()
