@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from napari.layers import Labels, Layer
 
 import napari_ouroboros as ou
 from napari_ouroboros.layers import LayerData
@@ -260,3 +261,46 @@ def test_napari_finds_the_reader_and_shows_the_layers(nerve: PhantomPaths) -> No
     assert ((points > low) & (points < high)).all()
     # The sliders step by one voxel: no layer brought a finer scale along.
     assert [step.step for step in viewer.dims.range] == list(RESOLUTION)
+
+
+@pytest.mark.parametrize("name", ["run.tif", "run.zarr"])
+def test_straightened_labels_are_labels_in_napari(
+    nerve: PhantomPaths, tmp_path: Path, name: str
+) -> None:
+    truth = ou.open_volume(nerve.truth)
+    folder = tmp_path / "ids.zarr"
+    level = truth.levels[0]
+    # uint32: TIFFs of 64-bit integers are labels whatever they say.
+    ids = truth.read(0).astype(np.uint32)
+    zarr.save_array(folder, ids, zarr_format=2)
+    volume = ou.open_volume(folder, resolution=level.resolution)
+    corner = np.array(level.bounds_nm[0])
+    trace = ou.read_state(nerve.state).trace(image_layer="em")
+    map_ = ou.Straightening(ou.Trace(trace.points_nm - corner), 20, 16, 80, 120)
+    ou.straighten_to(tmp_path / name, volume, map_, kind="segmentation")
+    ((data, meta, kind),) = read(tmp_path / "run.recipe.json")
+    assert kind == "labels"
+    assert isinstance(Layer.create(data, meta, kind), Labels)
+
+
+@pytest.mark.parametrize("name", ["run.tif", "run.zarr", "run"])
+@pytest.mark.parametrize("channels", [2, 3, 5])
+def test_channels_of_a_straightened_image(name: str, channels: int, tmp_path: Path) -> None:
+    """One layer each, in colours that can be told apart; three of uint8 are one colour image."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (channels, 9, 20, 20), np.uint8)
+    zarr.save_array(tmp_path / "in.zarr", image, zarr_format=2)
+    volume = ou.open_volume(tmp_path / "in.zarr", resolution=(8, 8, 8))
+    map_ = ou.Straightening(ou.Trace([(4, 84, 84), (68, 84, 84)]), 5, 5, 8, 8)
+    ou.straighten_to(tmp_path / name, volume, map_)
+    found = read(tmp_path / "run.recipe.json")
+    layers = [Layer.create(*layer) for layer in found]
+    if channels == 3:
+        (layer,) = layers
+        assert layer.rgb
+        np.testing.assert_array_equal(layer.data[4], np.moveaxis(image[:, 4, 8:13, 8:13], 0, -1))
+        return
+    assert len(layers) == len({layer.colormap.name for layer in layers}) == channels
+    for channel, layer in enumerate(layers):
+        np.testing.assert_array_equal(layer.data[4], image[channel, 4, 8:13, 8:13])
+        assert layer.blending == "additive"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ _COARSE_ENOUGH = 128
 _TOLERANCE = 0.25
 #: Beyond this many voxels of padding a level is left out instead.
 _MOST_PADDING = 1 << 16
+#: Colormaps of channels that are added up, as napari itself chooses them.
+_COLOURS = {1: ("gray",), 2: ("magenta", "green")}
+_MANY_COLOURS = ("cyan", "yellow", "magenta", "red", "green", "blue")
 
 
 @dataclass(frozen=True)
@@ -202,23 +205,42 @@ def volume_layers(volume: Volume, name: str, labels: bool | None = None) -> list
         "metadata": {"napari-ouroboros": {"url": volume.url, "mips": aligned.mips}},
     }
 
-    def data(levels: list[da.Array]) -> Any:
-        return levels if len(levels) > 1 else levels[0]
-
     if labels is None:
         labels = volume.holds_labels
     if labels and volume.dtype.kind in "ui":
-        return [(data(pyramid), meta, "labels")]
-    meta["contrast_limits"] = contrast_limits(volume)
-    if pyramid[0].ndim == 3:
-        return [(data(pyramid), meta, "image")]
-    if volume.channels in (3, 4) and volume.dtype == np.uint8:
-        return [(data(pyramid), {**meta, "rgb": True}, "image")]
-    return [
-        (
-            data([level[..., channel] for level in pyramid]),
-            {**meta, "name": f"{name} [{channel}]", "blending": "additive"},
-            "image",
-        )
-        for channel in range(volume.channels)
-    ]
+        return array_layers(pyramid, meta, "labels")
+    return array_layers(pyramid, {**meta, "contrast_limits": contrast_limits(volume)}, "image")
+
+
+def array_layers(
+    levels: Sequence[da.Array], meta: dict[str, Any], kind: Literal["image", "labels"]
+) -> list[LayerData]:
+    """Return the layers of one array; several channels that are no colours make one each.
+
+    Parameters
+    ----------
+    levels : sequence of dask array (z, y, x) or (z, y, x, channel)
+        Finest first; `meta` says whether there are several.
+    meta : dict
+        Of the layer.
+    kind : {"image", "labels"}
+    """
+
+    def layer(channel: Any, more: dict[str, Any]) -> LayerData:
+        data = [level[channel] for level in levels]
+        return data if meta.get("multiscale") else data[0], {**meta, **more}, kind
+
+    shape = levels[0].shape
+    if len(shape) == 3:
+        return [layer(..., {})]
+    channels = shape[3]
+    if channels in (3, 4) and levels[0].dtype == np.uint8 and kind == "image":
+        return [layer(..., {"rgb": True})]
+    colours = _COLOURS.get(channels, _MANY_COLOURS)
+    found = []
+    for channel in range(channels):
+        more: dict[str, Any] = {"name": f"{meta['name']} [{channel}]"}
+        if kind == "image":
+            more |= {"blending": "additive", "colormap": colours[channel % len(colours)]}
+        found.append(layer((..., channel), more))
+    return found

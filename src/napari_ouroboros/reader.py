@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Notice, OuroborosError, UserError
 from napari_ouroboros.geometry.grid import Grid
-from napari_ouroboros.layers import LayerData, space, volume_layers
+from napari_ouroboros.layers import LayerData, array_layers, space, volume_layers
 
 if TYPE_CHECKING:
     from napari_ouroboros.neuroglancer import State, VolumeSource
@@ -258,8 +258,11 @@ def _tiff_layers(
     import dask.array as da
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
+    from napari_ouroboros.volumes.writing.tiff import metadata_of, open_tiff
+
+    with open_tiff(path) as tiff:
         pages = len(tiff.pages)
+        labels = metadata_of(tiff).get("kind") == "segmentation"
         page = tiff.pages.first
         shape, dtype = page.shape, page.dtype
     if dtype is None:
@@ -272,8 +275,8 @@ def _tiff_layers(
         "axis_labels": ("slice", "row", "column"),
         "metadata": about,
     }
-    if dtype.kind in "ui" and dtype.itemsize == 8:
-        return [(stack, meta, "labels")]
+    if dtype.kind in "ui" and (labels or dtype.itemsize == 8):
+        return array_layers([stack], meta, "labels")
     middle = np.asarray(stack[pages // 2])
     limits = (0, 255) if dtype == np.uint8 else (float(middle.min()), float(middle.max() + 1))
-    return [(stack, {**meta, "contrast_limits": limits, "rgb": stack.ndim == 4}, "image")]
+    return array_layers([stack], {**meta, "contrast_limits": limits}, "image")

@@ -227,6 +227,7 @@ class StraightenJob:
             "frames_sha256": self.map.recipe_hash,
             "slices": list(self.slices),
             "mip": self.mip,
+            "kind": "segmentation" if self.is_segmentation else "image",
         }
         if self.map.adaptive_radius_nm is not None:
             facts["adaptive"] = {"radius_nm": self.map.adaptive_radius_nm}
