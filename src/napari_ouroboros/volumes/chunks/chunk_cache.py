@@ -213,8 +213,9 @@ class ChunkCache:
 class CachedReader:
     """A `Reader` that asks `cache` first, and keeps there what it had to fetch.
 
-    A chunk that the store does not have is asked for each time: it may be written later. A volume
-    whose metadata change is another volume. Chunks that are written anew under the same metadata
+    A chunk that the store does not have is asked for each time: it may be written later (not so
+    where the metadata of a zarr say what it consists of, other than 0). A volume whose metadata
+    change is another volume. Chunks that are written anew under the same metadata
     cannot be told from the old ones: `ChunkCache.clear` is for them.
     """
 
