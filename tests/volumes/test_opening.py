@@ -15,6 +15,7 @@ from oracles.arrays import write_array, write_n5_by_hand, write_zarr2_by_hand
 from oracles.json_store import JsonStore, dataset5, ome_group, scale
 from oracles.precomputed import blobs, write_by_hand
 
+from napari_ouroboros import Straightening, Trace, straighten
 from napari_ouroboros.errors import SourceError, UserError
 from napari_ouroboros.neuroglancer.source_space import source_space
 from napari_ouroboros.volumes import open_volume
@@ -80,9 +81,14 @@ def test_few_requests(folder: Path, http_server: Serve, format: str) -> None:
 def test_versions_named_by_a_query_are_different_arrays(folder: Path, http_server: Serve) -> None:
     """Of tasks with one name dask runs one."""
     url = f"precomputed://{http_server(folder).url}/precomputed"
-    names = [open_volume(f"{url}{query}").dask(0).name for query in ("", "?v=1", "?v=2", "?v=2")]
-    assert len(set(names)) == 3
-    assert names[2] == names[3]
+    volumes = [open_volume(f"{url}{query}") for query in ("", "?v=1", "?v=2", "?v=2")]
+    map_ = Straightening(Trace([[0, 20, 20], [30, 20, 20]]), 4, 4, 4.0, 4.0)
+    for names in (
+        [volume.dask(0).name for volume in volumes],
+        [straighten(volume, map_).name for volume in volumes],
+    ):
+        assert len(set(names)) == 3
+        assert names[2] == names[3]
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5", "n5"])

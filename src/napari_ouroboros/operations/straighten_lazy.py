@@ -76,12 +76,8 @@ def straighten(
     sampler = SliceSampler(volume, map_, mip, method, fill, missing, _LAZY_MEMORY)
     boxes = slabs(map_.shape, volume.channels)
     name = "straighten-" + tokenize(
-        volume.url,
+        volume,
         mip,
-        level.resolution,
-        level.voxel_offset,
-        level.shape,
-        str(volume.dtype),
         map_.recipe_hash,
         map_.planes,
         map_.shape,
