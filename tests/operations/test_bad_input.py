@@ -155,6 +155,8 @@ def test_what_is_not_there(straighten: Callable[..., str], shell: Shell, scene: 
         ("--adaptive nan", ("adaptive radius", "0 nm or more")),
         ("--up 0,0,0", ("up", "direction")),
         ("--up 1,2", ("--up", "'1,2'", "Z,Y,X")),
+        ("--up -1,2", ("--up", "'-1,2'", "Z,Y,X")),
+        ("--resolution -40,8,8", ("10,8,8 nm", "leave --resolution out")),
         ("--up a,b,c", ("--up", "Z,Y,X")),
         ("--twist none.txt", ("there is no twist file none.txt",)),
         ("--slices 90:95", ("90:95", "0:94")),

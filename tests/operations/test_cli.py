@@ -348,6 +348,11 @@ class TestTheMapsOptions:
         assert (upwards[:, 1] > 0).all()
         np.testing.assert_allclose(rightwards[:, 1], 0, atol=1e-6)
 
+    def test_up_that_begins_with_a_minus(self, cut: Any) -> None:
+        _, up = cut("--up", "0,1,-0.5", *SIZE)
+        _, down = cut("--up", "-0,-1,0.5", *SIZE)
+        np.testing.assert_allclose(samples(down), samples(up)[:, ::-1, ::-1], atol=1e-6)
+
     def test_twist(self, cut: Any, tmp_path: Path) -> None:
         (tmp_path / "twist.txt").write_text("# s in nm, degrees\n0, 90\n2000 90\n")
         plain, _ = cut("--width", 19, "--height", 19)

@@ -160,3 +160,31 @@ def test_check_takes_a_recipe_at_its_own_mip(shell: Shell, scene: Scene, tmp_pat
     shell("check", recipe, "--width", 12).failed(2, "--width", "recipe")
     state = shell("check", scene.state, "--image-layer", "em", "--mip", 1, *words[4:], "--json")
     assert json.loads(state.worked().out) == own
+
+
+def test_a_result_without_a_label_is_noticed(
+    labels: Path, shell: Shell, recipe: Path, tmp_path: Path
+) -> None:
+    words = ("backproject", labels, "--recipe", recipe, "-o")
+    done = shell(*words, tmp_path / "home", "--keep", 3, 4, 5, 6, 7, 8).worked()
+    assert done.notes == [
+        "note: the result is empty: no label among those to keep (3, 4, 5, 6, 7, ...) lies within "
+        "the volume"
+    ]
+    assert ": 0 voxels labelled of " in done.out
+    assert not shell(*words, tmp_path / "other", "--keep", 3, 1).worked().notes
+
+
+def test_memory_that_holds_no_slices_is_noticed(shell: Shell, scene: Scene, tmp_path: Path) -> None:
+    """Once, and what it says would help does."""
+    words = ("straighten", scene.state, "--image-layer", "cells", "--width", 90, "--height", 90)
+    little = shell(*words, "-o", tmp_path / "little.tif", "--memory", 1, "--json").worked()
+    (note,) = (note for note in little.notes if "--memory" in note)
+    enough = re.fullmatch(r".* --memory 1 holds: .*; --memory (\d+) is faster", note)
+    assert enough is not None
+    out = tmp_path / "enough.tif"
+    more = shell(*words, "-o", out, "--memory", enough[1], "--json").worked()
+    assert not any("--memory" in note for note in more.notes)
+    assert out.read_bytes()[-1000:] == (tmp_path / "little.tif").read_bytes()[-1000:]
+    fetched = [json.loads(done.out)["chunks_fetched"] for done in (little, more)]
+    assert fetched[0] > fetched[1]

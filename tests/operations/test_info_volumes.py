@@ -66,7 +66,7 @@ def test_zarr_whose_voxels_have_no_size(tmp_path: Path) -> None:
     text = as_text(describe(str(tmp_path), resolution=(40, 8, 4)))
     assert "zarr 3 image, uint32, 1 channel\n" in text
     assert "0    11 x 10 x 9            4 x 8 x 40            0 x 0 x 0             4 x 4" in text
-    assert "zstd, sharded\nthe size of a voxel is the one given, not one" in text
+    assert "zstd, sharded\nthe size of a voxel is the one that was given" in text
 
 
 @pytest.mark.parametrize("format", ["precomputed", "n5", "zarr"])

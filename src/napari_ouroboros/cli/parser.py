@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
 from typing import NoReturn
 
 from napari_ouroboros import __version__
@@ -17,6 +19,9 @@ _WITHOUT_EFFECT = {
     "check": {"overwrite"},
     "info": {"memory", "threads", "cache", "missing", "overwrite"},
 }
+
+# Options with three numbers, of which the first may be negative.
+_TRIPLES = ("--up", "--labels-offset", "--labels-scale", "--resolution")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -150,6 +155,17 @@ def _everywhere(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="say what would be done")
     add("--json", action="store_true", help="the report as JSON on standard output")
     add("--debug", action="store_true", help="show tracebacks")
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """The words, ``--up -1,0,0`` as ``--up=-1,0,0``: argparse takes -1,0,0 for an option."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] in _TRIPLES and re.match(r"-[\d.]", word):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def without_effect(options: argparse.Namespace) -> list[str]:

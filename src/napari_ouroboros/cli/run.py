@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from napari_ouroboros.cli.commands import COMMANDS
 from napari_ouroboros.cli.manners import redacted, shell_manners
-from napari_ouroboros.cli.parser import make_parser, without_effect
+from napari_ouroboros.cli.parser import joined, make_parser, without_effect
 from napari_ouroboros.errors import Cancelled, Notice, OuroborosError, one_line
 
 INTERRUPTED = 130
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 on success, 2 for what the user can mend, 1 for what they cannot, 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = make_parser().parse_args(words)
+    options = make_parser().parse_args(joined(words))
     options.finished = None
     with shell_manners(options.debug) as options.stop:
         try:

@@ -164,8 +164,11 @@ def read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(f"there is no recipe {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the recipe {path}: {error}") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot read the recipe {path}: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a recipe of napari-ouroboros: it is no text") from error
     try:
         recipe = json.loads(text)
     except json.JSONDecodeError as error:

@@ -16,7 +16,11 @@ from numpy.typing import DTypeLike, NDArray
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.geometry.touched import block_box
-from napari_ouroboros.operations.backproject_report import BackprojectOptions, BackprojectReport
+from napari_ouroboros.operations.backproject_report import (
+    BackprojectOptions,
+    BackprojectReport,
+    notice_empty,
+)
 from napari_ouroboros.operations.destination import (
     Scale,
     check_coarser,
@@ -156,7 +160,7 @@ class BackprojectJob:
             raise UserError("the conflicts need a folder of their own, not the labels'")
         for path, _ in filter(None, ((self.path, self.output), self.conflicts)):
             check_free(path, overwrite)
-        self.overwrite, self.command, self.memory = overwrite, command, memory
+        self.overwrite, self.command, self.memory, self.keep = overwrite, command, memory, keep
         self.threads = threads or default_threads()
         maps = [straightening] if isinstance(straightening, Straightening) else list(straightening)
         stacks = [labels] if isinstance(straightening, Straightening) else list(labels)
@@ -258,6 +262,8 @@ class BackprojectJob:
                 conflicts.commit()
             folder.commit()
         tube, labelled, contested, between = (int(n) for n in self._totals)
+        if not labelled:
+            notice_empty(self.keep)
         return BackprojectReport(
             path=self.path,
             mip=self.mip,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
 from numpy.typing import DTypeLike
+
+from napari_ouroboros.errors import Notice
 
 
 class BackprojectOptions(TypedDict, total=False):
@@ -71,3 +74,12 @@ class BackprojectReport:
     bounds: tuple[tuple[int, int], ...] | None
     shift_nm: tuple[float, float, float]
     seconds: float
+
+
+def notice_empty(keep: Sequence[int] | None) -> None:
+    """Say that no voxel got a label; `keep`: the ids that were asked for."""
+    which = "no label"
+    if keep is not None:
+        ids = list(keep)
+        which += f" among those to keep ({', '.join(map(str, ids[:5]))}{', ...' * (len(ids) > 5)})"
+    warnings.warn(f"the result is empty: {which} lies within the volume", Notice, stacklevel=3)

@@ -138,7 +138,7 @@ def _volume_text(facts: dict[str, Any]) -> str:
             f"{level['encoding']}{', sharded' * level['sharded']}"
         )
     if "given_resolution" in facts:
-        lines.append("the size of a voxel is the one given, not one that the volume says")
+        lines.append("the size of a voxel is the one that was given")
     lines.append(f"read with {facts['reader']}: {facts['reader_reason']}")
     return "\n".join(lines)
 

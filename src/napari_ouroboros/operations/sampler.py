@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import Cancelled, SourceError, UserError
+from napari_ouroboros.errors import Cancelled, Notice, SourceError, UserError
 from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.geometry.sampling import (
     Interpolation,
@@ -110,6 +111,7 @@ class SliceSampler:
         self._pool_lock = threading.Lock()
         self._pool, self._pool_is_ours = pool, pool is None
         self._any_chunk = False
+        self._said_too_little = False
         self.missing_chunks: set[tuple[int, int, int]] = set()
 
     # -- what a box needs -----------------------------------------------------------------
@@ -189,9 +191,26 @@ class SliceSampler:
                 part = todo.pop()
                 ids = self.chunks(part, cancel)
                 if len(ids) > capacity and max(part.shape) > 1:
-                    todo.extend(reversed(part.halves()))
+                    halves = part.halves()
+                    if halves[0].slices == part.slices:
+                        self._say_too_little(part, len(ids))
+                    todo.extend(reversed(halves))
                     continue
                 yield number, part, ids
+
+    def _say_too_little(self, box: Box, chunks: int) -> None:
+        """Slices cut into pieces need chunks again that the other pieces have needed already."""
+        with self._pool_lock:
+            said, self._said_too_little = self._said_too_little, True
+        if not said:
+            chunk_bytes = int(np.prod(self._chunk)) * self.volume.channels * self.dtype.itemsize
+            warnings.warn(
+                f"{box.shape[0]} slices need {chunks} chunks at a time, more than --memory "
+                f"{self.memory // 2**20} holds: chunks may be fetched many times; --memory "
+                f"{-(-2 * chunks * chunk_bytes // 2**20)} is faster",
+                Notice,
+                stacklevel=2,
+            )
 
     def _sample_into(
         self, out: NDArray[Any], box: Box, part: _Part, pool: ChunkPool,
