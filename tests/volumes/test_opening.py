@@ -151,8 +151,21 @@ def test_a_bucket_that_refuses_what_it_has_not(
 def test_another_format_than_named(folder: Path) -> None:
     with pytest.raises(UserError, match=r"zarr3 is no precomputed volume but zarr; write zarr://"):
         open_volume(f"precomputed://{folder}/zarr3")
-    with pytest.raises(SourceError, match="no zarr at"):
+    with pytest.raises(UserError, match="is no zarr volume but precomputed; write precomputed://"):
         open_volume(f"zarr://{folder}/precomputed", resolution=(1, 1, 1))
+    with pytest.raises(UserError, match="is no zarr2 volume but zarr3; write zarr3://"):
+        open_volume(f"zarr2://{folder}/zarr3")
+    with pytest.raises(UserError, match="is no n5 volume but zarr; write zarr://"):
+        open_volume(f"n5://{folder}/zarr2")
+    (folder / "empty").mkdir(exist_ok=True)
+    with pytest.raises(SourceError, match="no zarr at"):
+        open_volume(f"zarr://{folder}/empty")
+
+
+def test_a_file_is_no_volume(tmp_path: Path) -> None:
+    (tmp_path / "brain.zarr.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"brain\.zarr\.zip is a file; a volume is a folder"):
+        open_volume(tmp_path / "brain.zarr.zip")
 
 
 @pytest.mark.parametrize("format", FORMATS)

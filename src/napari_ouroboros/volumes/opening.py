@@ -67,6 +67,8 @@ def open_volume(
 
     def read() -> tuple[Location, VolumeInfo]:
         if place.local and not os.path.isdir(place.base):
+            if os.path.isfile(place.base):
+                raise UserError(f"{place.base} is a file; a volume is a folder")
             raise UserError(f"there is no folder {place.base}")
         fetcher = MetadataFetcher(make_fetcher(place, open_timeout))
         try:
@@ -78,7 +80,11 @@ def open_volume(
 
                 location = at_one_moment(place)
             fetcher.pages = location.format == "precomputed"
-            return location, read_metadata(fetcher, location, resolution)
+            try:
+                return location, read_metadata(fetcher, location, resolution)
+            except SourceError:
+                _check_format(fetcher, location)
+                raise
         finally:
             fetcher.close()
 
@@ -135,13 +141,7 @@ def read_metadata(
         return read_graphene(fetcher, location)
     json = fetch_json(fetcher, location, "info")
     if json is None:
-        if (found := _look(fetcher, location, _NOT_INFO)) is None:
-            raise _nothing_there(location)
-        format = METADATA_FILES[found].rstrip("23")
-        raise UserError(
-            f"{location.shown('')} is no precomputed volume but {format}; "
-            f"write {format}:// before the address"
-        )
+        raise _nothing_there(location)
     info = parse_info(json, location.shown("info"))
     if resolution is not None and tuple(resolution) != tuple(info.levels[0].resolution):
         own = ",".join(f"{r:g}" for r in info.levels[0].resolution)
@@ -149,6 +149,27 @@ def read_metadata(
             f"{location.shown('')} says that its voxels are {own} nm (zyx); leave --resolution out"
         )
     return info
+
+
+def _check_format(fetcher: Fetcher, location: Location) -> None:
+    """UserError where the address names one format and the metadata are of another."""
+    if location.format == "graphene":
+        return
+    found = {
+        METADATA_FILES[name]
+        for name, json in fetch_jsons(fetcher, location, list(METADATA_FILES)).items()
+        if isinstance(json, dict)
+    }
+    meant = {"zarr2", "zarr3"} if location.format == "zarr" else {location.format}
+    if not found or found & meant:
+        return
+    real: str = sorted(found)[0]
+    if not location.format.startswith("zarr"):
+        real = real.rstrip("23")
+    raise UserError(
+        f"{location.shown('')} is no {location.format} volume but {real}; write {real}:// before "
+        "the address"
+    )
 
 
 def _find_format(fetcher: Fetcher, location: Location) -> Format:
