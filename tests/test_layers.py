@@ -5,7 +5,7 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -146,6 +146,7 @@ def test_fractional_offsets(
     where=st.tuples(*[st.floats(0.01, 0.99)] * 3),
     strided=st.booleans(),
 )
+@example(corner=(0.907813117026313, 0.0, 0.0), where=(0.5, 0.5, 0.5), strided=True)
 def test_a_landmark_at_every_level(
     corner: tuple[float, ...], where: tuple[float, ...], strided: bool
 ) -> None:

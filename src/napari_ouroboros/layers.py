@@ -109,7 +109,9 @@ def _along_axis(levels: Sequence[Grid], axis: int) -> list[tuple[int, int]] | No
     for corner, factor in zip(corners, factors, strict=True):
         start = (-padding - corner) / factor
         np.maximum(wrong, np.abs(start - np.round(start)), out=wrong)
-    best = int(np.argmin(np.round(wrong, 6)))
+    # Rounded: strided levels lie exactly a quarter off, and a last bit must not leave one out.
+    wrong = np.round(wrong, 6)
+    best = int(np.argmin(wrong))
     if wrong[best] > _TOLERANCE:
         return None
     length = math.ceil((levels[0].shape[axis] + best) / unit) * unit

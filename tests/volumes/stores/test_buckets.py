@@ -121,7 +121,8 @@ def test_the_server_speaks_as_google_does(google: BucketServer) -> None:
     blob = client.bucket("b").blob("a b/v+1%/info")
     assert blob.download_as_bytes(checksum=None) == b'{"x": 1}'
     ours = make_access(parse_location(PLACE)).url("info").removeprefix(google.url)
-    assert google.seen[-1][0].partition("?")[0] == ours.partition("?")[0]
+    # Not only the last one: the client asks about the bucket as well, when it likes.
+    assert ours.partition("?")[0] in [path.partition("?")[0] for path, *_ in google.seen]
     client.close()
 
 
