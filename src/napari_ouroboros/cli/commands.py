@@ -106,7 +106,7 @@ def backproject(options: argparse.Namespace) -> None:
         mips = ", ".join(map(str, report.coarser_mips))
         lines.append(f"coarser levels by majority: mip {mips}")
     form = "zarr" if report.path.suffix == ".zarr" else "precomputed"
-    lines.append(f"open in Neuroglancer as {form}://file://{report.path}")
+    lines.append(f"its address for napari and for states: {form}://file://{report.path}")
     print_report(report, options, "\n".join(lines))
 
 

@@ -34,7 +34,13 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="the whole way on a phantom nerve, with pictures")
-    demo.add_argument("-o", "--output", metavar="DIR", default="napari-ouroboros-demo")
+    demo.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        default="napari-ouroboros-demo",
+        help="folder for all that is made (napari-ouroboros-demo)",
+    )
     demo.add_argument("--headless", action="store_true", help="do not open a window")
     _everywhere(demo)
 
@@ -46,7 +52,11 @@ def make_parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="OUT", required=True, help=".tif, .zarr, or a precomputed folder"
     )
     _map_options(straighten)
-    straighten.add_argument("--interpolation", choices=["nearest", "linear", "cubic"])
+    straighten.add_argument(
+        "--interpolation",
+        choices=["nearest", "linear", "cubic"],
+        help="default linear; of labels always nearest",
+    )
     straighten.add_argument("--fill", type=float, help="value outside the volume")
     straighten.add_argument("--slices", type=_range, metavar="A:B", help="only these slices")
     _everywhere(straighten)
@@ -55,15 +65,34 @@ def make_parser() -> argparse.ArgumentParser:
     back.add_argument(
         "labels", metavar="LABELS", nargs="+", help=".tif, .npy, .zarr, N5 or precomputed"
     )
-    back.add_argument("--recipe", action="append", required=True, help="written by straighten")
+    back.add_argument(
+        "--recipe",
+        action="append",
+        required=True,
+        help="written by straighten; several LABELS need one each, in their order",
+    )
     back.add_argument(
         "-o", "--output", metavar="DEST", required=True, help="precomputed folder, or .zarr"
     )
     back.add_argument("--mip", type=int, help="level to label; default the recipe's")
     back.add_argument("--keep", type=int, nargs="+", metavar="ID", help="only these labels")
-    back.add_argument("--labels-scale", type=_triple, metavar="Z,Y,X")
-    back.add_argument("--labels-offset", type=_triple, metavar="Z,Y,X")
-    back.add_argument("--dtype", choices=["uint8", "uint16", "uint32", "uint64"])
+    back.add_argument(
+        "--labels-scale",
+        type=_triple,
+        metavar="Z,Y,X",
+        help="labels of another size: theirs over the recipe's, as 1,0.5,0.5",
+    )
+    back.add_argument(
+        "--labels-offset",
+        type=_triple,
+        metavar="Z,Y,X",
+        help="labels of a part: its first slice, row and column",
+    )
+    back.add_argument(
+        "--dtype",
+        choices=["uint8", "uint16", "uint32", "uint64"],
+        help="of the result; default the labels'",
+    )
     back.add_argument(
         "--pyramid", action="store_true", help="the source's coarser levels, too, by majority"
     )
@@ -78,12 +107,16 @@ def make_parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check", help="straighten, backproject, compare: which promise holds"
     )
-    check.add_argument("source", metavar="STATE|RECIPE")
+    check.add_argument("source", metavar="STATE|RECIPE", help="JSON file, or link of a state")
     _map_options(check)
     _everywhere(check)
 
     info = commands.add_parser("info", help="what a volume, a state or a recipe is")
-    info.add_argument("source", metavar="URL|STATE|RECIPE")
+    info.add_argument(
+        "source",
+        metavar="URL|STATE|RECIPE",
+        help="a volume's folder or address, a state's JSON file or link, a recipe",
+    )
     _resolution(info)
     _everywhere(info)
     return parser
