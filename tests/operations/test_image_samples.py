@@ -21,6 +21,9 @@ from napari_ouroboros.operations import boxes as boxes_module
 from napari_ouroboros.operations.boxes import Box
 from napari_ouroboros.operations.sampler import SliceSampler
 
+# Pools of a few chunks are what some of these tests are about.
+pytestmark = pytest.mark.filterwarnings("ignore:.*chunks may be fetched many times")
+
 CHUNK = (10, 24, 17)  # zyx
 RESOLUTION = (20.0, 8.0, 8.0)
 OFFSET = (-3, 40, 1001)

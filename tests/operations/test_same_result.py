@@ -6,10 +6,14 @@ voxel, compared with one plain way to make it (one slab, one thread, all chunks 
 
 from __future__ import annotations
 
+import gc
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -130,6 +134,24 @@ def test_lazy_and_written(scene: Scene, map_: Straightening, tmp_path: Path) -> 
     with pytest.warns(Notice, match="lie outside the volume"):
         straighten_to(tmp_path / "out", volume, map_, memory=3 << 20, threads=3)
     np.testing.assert_array_equal(open_volume(tmp_path / "out").read(0), plain)
+
+
+@pytest.mark.filterwarnings("ignore:.*of the samples.*lie outside")
+def test_lazy_in_another_process(scene: Scene, map_: Straightening) -> None:
+    """What dask sends there samples the same, and its threads end when it is done."""
+    with pytest.warns(Notice, match="lie outside the volume"):
+        lazy = straighten(open_volume(scene.folder / "em"), map_)
+    expected = lazy.compute(scheduler="synchronous")
+    before = threading.active_count()
+    sent = cloudpickle.loads(cloudpickle.dumps(lazy))
+    np.testing.assert_array_equal(sent.compute(scheduler="synchronous"), expected)
+    assert threading.active_count() > before
+    del sent
+    gc.collect()
+    until = time.monotonic() + 20
+    while threading.active_count() > before:
+        assert time.monotonic() < until, threading.enumerate()
+        time.sleep(0.05)
 
 
 def test_lazy_arrays_of_one_address_are_not_taken_for_each_other(tmp_path: Path) -> None:

@@ -77,6 +77,12 @@ class SliceSampler:
     wait : bool
         For compiled kernels. Otherwise numpy does the work until they are ready: the same
         samples, sooner if they are few.
+
+    Attributes
+    ----------
+    notices_cuts : bool
+        Whether to say, once, that `memory` is too small for whole slices. For runs: what somebody
+        just looks at is fast enough.
     """
 
     def __init__(
@@ -111,8 +117,16 @@ class SliceSampler:
         self._pool_lock = threading.Lock()
         self._pool, self._pool_is_ours = pool, pool is None
         self._any_chunk = False
-        self._said_too_little = False
+        self.notices_cuts = False
         self.missing_chunks: set[tuple[int, int, int]] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to sample with a pool of its own."""
+        return {**self.__dict__, "_pool_lock": None, "_pool": None, "_pool_is_ours": True}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._pool_lock = threading.Lock()
 
     # -- what a box needs -----------------------------------------------------------------
 
@@ -201,8 +215,8 @@ class SliceSampler:
     def _say_too_little(self, box: Box, chunks: int) -> None:
         """Slices cut into pieces need chunks again that the other pieces have needed already."""
         with self._pool_lock:
-            said, self._said_too_little = self._said_too_little, True
-        if not said:
+            notices, self.notices_cuts = self.notices_cuts, False
+        if notices:
             chunk_bytes = int(np.prod(self._chunk)) * self.volume.channels * self.dtype.itemsize
             warnings.warn(
                 f"{box.shape[0]} slices need {chunks} chunks at a time, more than --memory "

@@ -179,6 +179,7 @@ class StraightenJob:
         self.sampler = SliceSampler(
             volume, self.map, mip, self.method, fill, missing, memory, self.threads
         )
+        self.sampler.notices_cuts = True
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -85,20 +85,28 @@ def straighten(
         str(fill),
         missing,
     )
+    block = _Block(sampler)
     squeeze = volume.channels == 1
     tail = () if squeeze else (0,)
-
-    def block(box: Box) -> NDArray[Any]:
-        out = sampler.read(box)
-        return out[..., 0] if squeeze else out
-
     graph = {(name, i, 0, 0, *tail): (block, box) for i, box in enumerate(boxes)}
     chunks: tuple[tuple[int, ...], ...] = (
         tuple(box.shape[0] for box in boxes), (map_.height,), (map_.width,),
     )  # fmt: skip
     if not squeeze:
         chunks = (*chunks, (volume.channels,))
-    array = da.Array(graph, name, chunks, dtype=volume.dtype)
-    # The fetching threads end with the last array that can ask for a slice.
-    weakref.finalize(block, sampler.close)
-    return array
+    return da.Array(graph, name, chunks, dtype=volume.dtype)
+
+
+class _Block:
+    """Samples boxes, also in another process; threads that fetch end with the last array's use."""
+
+    def __init__(self, sampler: SliceSampler) -> None:
+        self._sampler = sampler
+        weakref.finalize(self, sampler.close)
+
+    def __call__(self, box: Box) -> NDArray[Any]:
+        out = self._sampler.read(box)
+        return out[..., 0] if self._sampler.volume.channels == 1 else out
+
+    def __reduce__(self) -> tuple[type[_Block], tuple[SliceSampler]]:
+        return _Block, (self._sampler,)
