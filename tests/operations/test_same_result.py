@@ -136,7 +136,6 @@ def test_lazy_and_written(scene: Scene, map_: Straightening, tmp_path: Path) -> 
     np.testing.assert_array_equal(open_volume(tmp_path / "out").read(0), plain)
 
 
-@pytest.mark.filterwarnings("ignore:.*of the samples.*lie outside")
 def test_lazy_in_another_process(scene: Scene, map_: Straightening) -> None:
     """What dask sends there samples the same, and its threads end when it is done."""
     with pytest.warns(Notice, match="lie outside the volume"):
