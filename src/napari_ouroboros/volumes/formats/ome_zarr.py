@@ -24,12 +24,12 @@ from napari_ouroboros.volumes.formats.array_axes import (
 from napari_ouroboros.volumes.formats.json_values import brief, entry, numbers, positive, zyx
 from napari_ouroboros.volumes.formats.zarr_arrays import (
     ZarrArray,
-    ZarrNode,
-    ZarrStore,
     channels_of,
     make_level,
+    read_array,
     volume_kind,
 )
+from napari_ouroboros.volumes.formats.zarr_store import ZarrNode, ZarrStore
 from napari_ouroboros.volumes.level import VolumeInfo
 
 _HALF = Fraction(1, 2)
@@ -136,7 +136,7 @@ def _arrays(store: ZarrStore, group: ZarrNode, image: Mapping[str, Any]) -> list
                 f"{group.shown}: dataset {i} is missing: there is no zarr array "
                 f"{store.shown(keys[i])}"
             )
-        arrays.append(store.array(node))
+        arrays.append(read_array(node))
     first = arrays[0]
     for array in arrays[1:]:
         for name in ("dtype", "rank"):

@@ -20,11 +20,12 @@ from napari_ouroboros.volumes.formats.array_axes import (
 from napari_ouroboros.volumes.formats.json_values import zyx
 from napari_ouroboros.volumes.formats.zarr_arrays import (
     ZarrArray,
-    ZarrStore,
     channels_of,
     make_level,
+    read_array,
     volume_kind,
 )
+from napari_ouroboros.volumes.formats.zarr_store import ZarrStore
 from napari_ouroboros.volumes.level import ArrayLayout, Index, Level, VolumeInfo
 from napari_ouroboros.volumes.stores.fetch import Fetcher
 from napari_ouroboros.volumes.stores.location import Location
@@ -86,7 +87,7 @@ def _read(
     node = store.open()
     if not node.is_array:
         return ome_zarr.read_group(store, node, size, voxels_will_do)
-    array = store.array(node)
+    array = read_array(node)
     axes = find_axes(array.names, (None,) * len(array.shape), array.shape, node.shown, notices)
     own = _own_resolution(array, axes)
     if size is None:
