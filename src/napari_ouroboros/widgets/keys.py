@@ -1,0 +1,35 @@
+"""Every key of ours in one place: none is one of napari's own, whatever layer is active.
+
+Keys of both spaces are bound on both ViewerModels; those of the trace on its layer.
+"""
+
+from __future__ import annotations
+
+FLIP = "G"
+NEXT_SLICE = "."
+PREVIOUS_SLICE = ","
+CENTRE_HERE = "H"
+UP_SIDE_HERE = "U"
+COPY_POSITION = "Shift-C"
+GO_TO_POSITION = "Shift-G"
+
+#: On the trace layer only.
+INSERT_POINT = "I"
+WALK_ALONG = "W"
+UNDO = "Control-Z"
+REDO = "Control-Shift-Z"
+
+#: What the keys are for, for tooltips, the docs and the tests.
+TITLES = {
+    FLIP: "flip between the volume and the straightened view",
+    NEXT_SLICE: "next slice",
+    PREVIOUS_SLICE: "previous slice",
+    CENTRE_HERE: "put the centre of the slice here (straightened view)",
+    UP_SIDE_HERE: "make this the up side here (straightened view)",
+    COPY_POSITION: "copy the position under the cursor",
+    GO_TO_POSITION: "go to the position in the clipboard",
+    INSERT_POINT: "insert a point on the curve nearest to the cursor",
+    WALK_ALONG: "walk on along the trace from its tip",
+    UNDO: "undo the last change of the trace",
+    REDO: "redo it",
+}
