@@ -1,4 +1,4 @@
-"""The map of the moment: made again off the GUI thread whenever the trace or the settings change."""
+"""The map of the moment: made again off the GUI thread when the trace or the settings change."""
 
 from __future__ import annotations
 
