@@ -62,6 +62,9 @@ class Worker:
     keep_all : bool
         Do everything in order. Default: what has not begun is replaced by what comes after it,
         and what has begun is told to stop.
+    finish_begun : bool
+        What has begun is finished and its result brought back, though something newer waits: under
+        a stream of requests each result comes a little late, but none starves.
 
     Notes
     -----
@@ -69,8 +72,11 @@ class Worker:
     replaced or cancelled meanwhile.
     """
 
-    def __init__(self, name: str, deliver: Deliver, keep_all: bool = False) -> None:
-        self._name, self._deliver, self._keep_all = name, deliver, keep_all
+    def __init__(
+        self, name: str, deliver: Deliver, keep_all: bool = False, finish_begun: bool = False
+    ) -> None:
+        self._name, self._deliver = name, deliver
+        self._keep_all, self._finish_begun = keep_all, finish_begun
         self._lock = threading.Condition()
         self._waiting: list[_Work[Any]] = []
         self._current: _Work[Any] | None = None
@@ -94,7 +100,7 @@ class Worker:
                 work.token.set()
                 return work.token
             if not self._keep_all:
-                self._drop()
+                self._drop(begun=not self._finish_begun)
             self._waiting.append(work)
             if self._thread is None:
                 # The thread holds the worker weakly, so that a forgotten one ends by itself.
@@ -133,11 +139,11 @@ class Worker:
             thread.join(seconds)
         return not thread.is_alive()
 
-    def _drop(self) -> None:
+    def _drop(self, begun: bool = True) -> None:
         for work in self._waiting:
             work.token.set()
         self._waiting.clear()
-        if self._current is not None:
+        if begun and self._current is not None:
             self._current.token.set()
 
     def _finish(self, work: _Work[Any], call: Callable[[], None]) -> None:

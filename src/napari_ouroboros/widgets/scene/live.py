@@ -62,7 +62,8 @@ class LiveMap:
 
     def __init__(self, settings: SliceSettings, deliver: Deliver) -> None:
         self._settings = settings
-        self._worker = Worker("ouroboros-map", deliver)
+        # While a point is dragged the requests come faster than the slices can follow.
+        self._worker = Worker("ouroboros-map", deliver, finish_begun=True)
         self._volume: Volume | None = None
         self._trace: TraceModel | None = None
         self._generation = 0
@@ -133,7 +134,7 @@ class LiveMap:
 
         def failed(error: Exception) -> None:
             if not isinstance(error, OuroborosError):
-                raise error
+                raise error  # a mistake of ours: napari shows it
             self._publish(LiveState(None, generation=generation, problem=one_line(error)))
 
         self._worker.submit(make, self._publish, failed)
@@ -150,7 +151,8 @@ class LiveMap:
         self.refresh()
 
     def _publish(self, state: LiveState) -> None:
-        if state.generation != self._generation:
+        # Overtaken states of a drag are shown, older ones than what is shown are not.
+        if state.generation <= self.state.generation:
             return
         before, self.state = self.state, state
         self.changed.emit(state, before)
