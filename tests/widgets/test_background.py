@@ -167,12 +167,14 @@ def test_nothing_comes_after_closing(loop: Loop) -> None:
 
 
 def test_a_forgotten_worker_ends_its_thread(loop: Loop) -> None:
-    worker = Worker("forgotten", loop.deliver)
-    got: list[int] = []
-    worker.submit(lambda token: 1, got.append, raised)
-    loop.until(lambda: worker.idle, "the worker")
-    reference = weakref.ref(worker)
-    del worker
+    def work() -> weakref.ref[Worker]:
+        worker = Worker("forgotten", loop.deliver)
+        got: list[int] = []
+        worker.submit(lambda token: 1, got.append, raised)
+        loop.until(lambda: worker.idle, "the worker")
+        return weakref.ref(worker)
+
+    reference = work()
     gc.collect()
     assert reference() is None
     loop.until(
