@@ -1,0 +1,48 @@
+"""What every control of ours has: a name, a tooltip, its place in the tab order, a reason."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+
+W = TypeVar("W", bound=QWidget)
+_TOOLTIP = "ouroborosTooltip"
+
+#: Laid over the theme's own background, so that they are right in light and dark.
+BAD = "background: rgba(230, 70, 50, 60); border-left: 3px solid rgb(230, 70, 50);"
+GOOD = "background: rgba(90, 150, 230, 50); border-left: 3px solid rgb(90, 150, 230);"
+
+
+def named(widget: W, name: str, tooltip: str) -> W:
+    """Give a control its name (read aloud by screen readers) and its tooltip; return it."""
+    widget.setAccessibleName(name)
+    widget.setAccessibleDescription(tooltip)
+    widget.setToolTip(tooltip)
+    widget.setProperty(_TOOLTIP, tooltip)
+    return widget
+
+
+def set_ready(widget: QWidget, ready: bool, why: str = "") -> None:
+    """Enable a control, or disable it and say why in its tooltip."""
+    usual = widget.property(_TOOLTIP)
+    if usual is None:
+        usual = widget.toolTip()
+        widget.setProperty(_TOOLTIP, usual)
+    widget.setEnabled(ready)
+    widget.setToolTip(usual if ready or not why else f"{why}\n\n{usual}" if usual else why)
+
+
+def tab_order(*widgets: QWidget) -> None:
+    """Let Tab go from each to the next."""
+    for first, second in zip(widgets, widgets[1:], strict=False):
+        QWidget.setTabOrder(first, second)
+
+
+def wrapping_label(text: str = "") -> QLabel:
+    """A line of text that wraps instead of widening its dock."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setMinimumWidth(40)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return label

@@ -1,0 +1,101 @@
+"""The base of our docks: scrolls instead of growing, and listens only while it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+
+def _end(calls: list[Callable[[], object]], *_: object) -> None:
+    while calls:
+        calls.pop()()
+
+
+class ScrollDock(QScrollArea):
+    """A column of controls in a scroll area, narrow enough for a window of 1366 x 768.
+
+    A subclass adds its controls to `column`, connects what it listens to in `attach`, and
+    disconnects it in `detach`.
+
+    Notes
+    -----
+    napari has no hook for the closing of a dock, and Qt hides a tab that is not on top: `attach`
+    and `detach` are called alternately, as the dock is shown and hidden, and `detach` once more
+    at the end where that has not been done. `attach` brings everything up to date. What has to
+    outlive hiding, like work that goes on, is ended by `at_end`.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._attached = False
+        self._ends: list[Callable[[], object]] = []
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes to the controls
+        content = QWidget()
+        self.column = QVBoxLayout(content)
+        self.column.setContentsMargins(6, 6, 6, 6)
+        self.column.setSpacing(6)
+        self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.setWidget(content)
+        # No bound method: Qt would call it with the dock half gone, or keep the dock alive.
+        self.destroyed.connect(partial(_end, self._ends))
+
+    def attach(self) -> None:
+        """Connect, and show how things are now. Called when the dock is shown."""
+
+    def detach(self) -> None:
+        """Disconnect all that `attach` connected. Called when the dock is hidden."""
+
+    def at_end(self, call: Callable[[], object]) -> None:
+        """Call `call()` when the dock is destroyed; it must not hold the dock."""
+        self._ends.append(call)
+
+    def section(self, title: str, *widgets: QWidget, open_: bool = True) -> QCollapsible:
+        """Add controls below a title that folds them away; return it."""
+        fold = QCollapsible(title)
+        fold.setAccessibleName(title)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(8, 0, 0, 4)
+        for widget in widgets:
+            column.addWidget(widget)
+        fold.setContent(inside)
+        fold.setDuration(0)  # an animation moves everything below it
+        if open_:
+            fold.expand(animate=False)
+        self.column.addWidget(fold)
+        return fold
+
+    def minimumSizeHint(self) -> QSize:
+        """Small: what does not fit is scrolled to."""
+        return QSize(180, 100)
+
+    def sizeHint(self) -> QSize:
+        """As wide as two columns of controls; as high as the content asks for."""
+        content = self.widget()
+        height = content.sizeHint().height() if content is not None else 0
+        return QSize(300, max(200, min(height + 10, 700)))
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Begin to listen."""
+        super().showEvent(event)
+        if not self._attached:
+            self._attached = True
+            self.attach()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Stop listening."""
+        self._leave()
+        super().hideEvent(event)
+
+    def _leave(self) -> None:
+        if self._attached:
+            self._attached = False
+            self.detach()
