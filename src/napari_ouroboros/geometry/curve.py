@@ -55,8 +55,9 @@ class Curve:
         self.closed = trace.closed
         # Relative to the first point: float64 then resolves a trace at 1e7 nm as well as one at 0.
         self._origin = trace.points_nm[0].copy()
-        self._spline, knots = _fit(trace, trace.points_nm - self._origin)
-        self._knots = knots
+        #: The trace's points (n, 3), zyx nm.
+        self.points_nm = trace.points_nm
+        self._spline, self._knots, self._parameters = _fit(trace, trace.points_nm - self._origin)
 
     @cached_property
     def _arc(self) -> _Integral:
@@ -66,6 +67,24 @@ class Curve:
     def length(self) -> float:
         """Arc length in nm."""
         return self._arc.total
+
+    @property
+    def parameters(self) -> Float:
+        """The spline's parameter at the trace's points; closed: and at the first one again."""
+        return self._parameters
+
+    @property
+    def knots(self) -> Float:
+        """Parameters between which the curve is one polynomial each."""
+        return self._knots
+
+    def by_parameter(self, t: Float) -> tuple[Float, Float, Float]:
+        """Position in nm, first and second derivative, (n, 3) each, at parameters (n,)."""
+        return self._spline(t) + self._origin, self._spline(t, 1), self._spline(t, 2)
+
+    def arc_length(self, t: Float) -> Float:
+        """Arc lengths (n,) nm of parameters (n,)."""
+        return self._arc.value(t)
 
     def evaluate(self, s_nm: ArrayLike) -> CurvePoints:
         """Position, unit tangent and curvature vector at arc lengths (n,) nm.
@@ -160,8 +179,8 @@ class Curve:
         return _Integral(weight, self._knots)
 
 
-def _fit(trace: Trace, points: Float) -> tuple[Spline, Float]:
-    """Return the spline and its break points."""
+def _fit(trace: Trace, points: Float) -> tuple[Spline, Float, Float]:
+    """Return the spline, its break points, and the parameters of the points."""
     from scipy.interpolate import CubicSpline, make_interp_spline
 
     if trace.closed:
@@ -176,10 +195,10 @@ def _fit(trace: Trace, points: Float) -> tuple[Spline, Float]:
     if trace.tolerance_nm > 0 and len(points) > degree:
         smooth = _smoothing_spline(t, points, degree, trace.tolerance_nm, trace.closed)
         if smooth is not None:
-            return smooth, np.unique(np.clip(smooth.t, t[0], t[-1]))
+            return smooth, np.unique(np.clip(smooth.t, t[0], t[-1])), t
     if trace.closed:
-        return CubicSpline(t, points, bc_type="periodic"), t
-    return make_interp_spline(t, points, k=degree), t
+        return CubicSpline(t, points, bc_type="periodic"), t, t
+    return make_interp_spline(t, points, k=degree), t, t
 
 
 def _smoothing_spline(
