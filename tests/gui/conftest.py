@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+# The settings of whoever runs the tests are neither read nor written.
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-settings-")) / "napari.yaml")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,3 +22,59 @@ def display() -> None:
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
         pytest.exit("tests/gui need a display; run: python tools/display.py -- pytest tests/gui", 1)
+
+
+@pytest.fixture(scope="session")
+def demo_nerve(request: pytest.FixtureRequest) -> Path:
+    """Folder of the demo nerve, made once and kept with the working copy."""
+    from scene_server import demo_folder
+
+    return demo_folder(request.config.cache.mkdir("demo"))  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def served(demo_nerve: Path) -> Iterator[Any]:
+    """The demo nerve behind a web server that takes 100 ms for each answer."""
+    import scene_server
+
+    with scene_server.served(demo_nerve) as found:
+        yield found
+
+
+@pytest.fixture
+def window(
+    make_napari_viewer: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Callable[..., Any]:
+    """``window()`` -> a shown `napari.Viewer` as users have it, with our plugin, 1366 x 768."""
+    from napari._qt.threads import status_checker
+    from npe2 import PluginManager, PluginManifest
+    from qtpy.QtCore import QThread
+
+    import napari_ouroboros
+
+    # The thread that fills the status bar is part of the window that users have.
+    monkeypatch.setattr(status_checker.StatusChecker, "start", lambda thread: QThread.start(thread))
+    monkeypatch.setenv("NAPARI_OUROBOROS_CACHE", str(tmp_path / "cache"))
+    manager = PluginManager.instance()
+    if "napari-ouroboros" not in manager:
+        manifest = Path(napari_ouroboros.__file__).with_name("napari.yaml")
+        manager.register(PluginManifest.from_file(manifest))
+
+    def make(width: int = 1366, height: int = 768) -> Any:
+        viewer = make_napari_viewer(show=True)
+        viewer.window._qt_window.setGeometry(0, 0, width, height)
+        return viewer
+
+    return make
+
+
+@pytest.fixture
+def person() -> Iterator[Any]:
+    """The one who moves the mouse and types."""
+    from real_events import Person
+
+    person = Person()
+    yield person
+    person.close()

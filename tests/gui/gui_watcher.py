@@ -1,0 +1,387 @@
+"""Watches the GUI thread: how long it kept the user waiting, and what it did meanwhile.
+
+A timer of the GUI thread beats every 10 ms. When a beat is over 50 ms late, a thread samples the
+GUI thread's stack until the next one. The time of such a gap is filed sample by sample as
+
+- ``paint``: napari, vispy and Qt draw;
+- ``layers``: napari adds or removes a layer or turns between 2D and 3D;
+- ``ours``: everything else, and any wait, whoever is on the stack. A wait within a paint, code of
+  ours that napari or Qt called within one: both are ours.
+
+What no program can help is taken off: time in which the thread was ready to run and the machine
+ran something else (the kernel counts it), in which the whole machine stood still (another process
+beats, too), and Python's garbage collection. All three are printed with the gap.
+"""
+
+from __future__ import annotations
+
+import gc
+import linecache
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Literal
+
+import real_events
+from qtpy.QtCore import Qt, QTimer
+
+Class = Literal["paint", "layers", "ours"]
+
+BEAT = 0.010
+LATE = 0.050
+#: How often a late GUI thread's stack is sampled.
+_PERIOD = 0.005
+
+_OURS = os.sep + "napari_ouroboros" + os.sep
+#: Functions of the standard library that wait; C functions that do are found by `_WAITING_LINE`.
+_WAITS = {
+    "threading.py": {"wait", "wait_for", "join", "_wait_for_tstate_lock", "acquire", "__enter__"},
+    "queue.py": {"get", "put", "join"},
+    "socket.py": {"readinto", "accept", "connect", "create_connection", "getaddrinfo", "sendall"},
+    "ssl.py": {"read", "recv", "recv_into", "do_handshake", "send", "sendall"},
+    "selectors.py": {"select"},
+    "subprocess.py": {"wait", "_wait", "communicate", "_communicate"},
+    "connection.py": {"poll", "recv", "recv_bytes", "_poll", "_recv", "wait"},
+    "_base.py": {"result", "exception", "wait", "as_completed"},  # concurrent.futures
+}
+_WAITING_LINE = re.compile(
+    r"\b(sleep|acquire|recv|recv_into|select|wait|join|urlopen|result)\s*\(|^\s*with .*lock",
+)
+_PAINTS = {"paintGL", "paintEvent", "on_draw", "_draw_scene", "_on_paint", "on_paint", "swap_buffers"}
+#: While Qt's own code handles these for napari's window, it draws.
+_PAINT_EVENTS = {"UpdateRequest", "Paint"}
+_LAYERS = {
+    # function: end of the file's path
+    "insert": "components/layerlist.py",
+    "remove": "components/layerlist.py",
+    "__delitem__": "containers/_evented_list.py",
+    "add_layer": "components/viewer_model.py",
+    "_on_add_layer": "components/viewer_model.py",
+    "_on_remove_layer": "components/viewer_model.py",
+    "_on_layers_change": "components/viewer_model.py",
+    "_on_add_layer_change": "_qt/qt_viewer.py",
+    "_add_layer": "_qt/qt_viewer.py",
+    "add_layer_visual_mapping": "_vispy/canvas.py",
+    "_remove_layer": "_vispy/canvas.py",
+    "_reorder_layers": "_vispy/canvas.py",
+    "toggle_ndisplay": "components/_viewer_key_bindings.py",
+    "_on_ndisplay_changed": "components/viewer_model.py",
+    "_on_ndisplay_change": "_vispy/camera.py",
+    "set_data_displayed": "_vispy/camera.py",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One frame of a sampled stack, copied while it lived."""
+
+    file: str
+    function: str
+    line: int
+    #: Type of the Qt event that the function was called for, if it is an ``event`` of Qt.
+    event: str = ""
+
+    def __str__(self) -> str:
+        short = os.sep.join(self.file.split(os.sep)[-3:])
+        return f"{short}:{self.line} {self.function} {self.event}".rstrip()
+
+
+Stack = tuple[Call, ...]  # the outermost first
+
+
+def classify(stack: Stack) -> Class:
+    """Say what a stack was doing."""
+    if not stack or waits(stack[-1]):
+        return "ours"
+    for call in reversed(stack):
+        if _OURS in call.file:
+            return "ours"
+        file = call.file.replace(os.sep, "/")
+        if file.endswith(_LAYERS.get(call.function, "\0")) and "/napari/" in file:
+            return "layers"
+        if call.function in _PAINTS or call.event in _PAINT_EVENTS:
+            return "paint"
+    return "ours"
+
+
+def waits(call: Call) -> bool:
+    """Whether a stack that ends here waits for something."""
+    if call.function in _WAITS.get(os.path.basename(call.file), ()):
+        return True
+    return bool(_WAITING_LINE.search(linecache.getline(call.file, call.line)))
+
+
+@dataclass
+class Gap:
+    """One time in which the GUI thread did not answer.
+
+    Attributes
+    ----------
+    doing : str
+        What the test was at.
+    seconds : dict
+        Of each class, without what is taken off.
+    machine, gc : float
+        Seconds taken off: the processor was elsewhere; Python collected garbage.
+    stacks : list of (class, seconds, stack)
+    """
+
+    doing: str
+    start: float
+    seconds: dict[Class, float] = field(
+        default_factory=lambda: {"paint": 0.0, "layers": 0.0, "ours": 0.0}
+    )
+    machine: float = 0.0
+    gc: float = 0.0
+    stacks: list[tuple[Class, float, Stack]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [f"{name} {1000 * value:.0f} ms" for name, value in self.seconds.items() if value]
+        if self.machine > 0.001:
+            parts.append(f"(machine {1000 * self.machine:.0f} ms)")
+        if self.gc > 0.001:
+            parts.append(f"(gc {1000 * self.gc:.0f} ms)")
+        return f"{self.doing}: " + ", ".join(parts)
+
+    def where(self, kind: Class, depth: int = 12) -> str:
+        """The stack in which most of a class's time went, the innermost last."""
+        times: dict[Stack, float] = {}
+        for of, seconds, stack in self.stacks:
+            if of == kind:
+                times[stack] = times.get(stack, 0.0) + seconds
+        if not times:
+            return "    no sample"
+        stack = max(times, key=lambda each: times[each])
+        return "\n".join(f"    {call}" for call in stack[-depth:])
+
+
+class Watcher:
+    """Use as a context manager in the GUI thread; it watches while `wait_until` runs the loop.
+
+    Attributes
+    ----------
+    gaps : list of Gap
+    """
+
+    def __init__(self) -> None:
+        self.gaps: list[Gap] = []
+        self.doing = "start"
+        self._beat = time.monotonic()
+        self._watching = False
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self._collecting = 0.0
+        self._collected = 0.0
+        self._gui = threading.get_ident()
+        self._schedule = Schedule(threading.get_native_id())
+        self._machine = Machine()
+        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._beats)
+
+    def __enter__(self) -> Watcher:
+        self._machine.start()
+        gc.callbacks.append(self._garbage)
+        real_events.around_checks.append(self._beats)
+        real_events.around_loops.append(self._loop)
+        self._timer.start(round(1000 * BEAT))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._watching = False
+        self._timer.stop()
+        self._timer.timeout.disconnect(self._beats)
+        real_events.around_checks.remove(self._beats)
+        real_events.around_loops.remove(self._loop)
+        gc.callbacks.remove(self._garbage)
+        self._end.set()
+        self._thread.join()
+        self._schedule.close()
+        self._machine.close()
+        for gap in self.gaps:
+            self._take_off_machine(gap)
+
+    @contextmanager
+    def during(self, action: str) -> Iterator[None]:
+        """Name what is done meanwhile, for the report."""
+        before, self.doing = self.doing, action
+        try:
+            yield
+        finally:
+            self.doing = before
+
+    def worst(self, kind: Class, doing: str | None = None) -> Gap | None:
+        """The gap with the most time of a class, of one action or of all."""
+        found = [g for g in self.gaps if g.seconds[kind] and doing in (None, g.doing)]
+        return max(found, key=lambda gap: gap.seconds[kind], default=None)
+
+    def check(self, limit: float = 0.100) -> None:
+        """Fail if any gap has more than `limit` seconds of ours."""
+        wrong = [gap for gap in self.gaps if gap.seconds["ours"] > limit]
+        assert not wrong, "the GUI thread stood still:\n" + "\n".join(
+            f"{gap}\n{gap.where('ours')}" for gap in wrong
+        )
+
+    def table(self) -> dict[str, dict[Class, float]]:
+        """Longest gap of each class for every action, in seconds."""
+        found: dict[str, dict[Class, float]] = {}
+        for gap in self.gaps:
+            row = found.setdefault(gap.doing, {"paint": 0.0, "layers": 0.0, "ours": 0.0})
+            for kind, seconds in gap.seconds.items():
+                row[kind] = max(row[kind], seconds)
+        return found
+
+    # -- in the GUI thread ------------------------------------------------------------------
+
+    def _beats(self) -> None:
+        self._beat = time.monotonic()
+
+    def _loop(self, runs: bool) -> None:
+        self._beat = time.monotonic()
+        self._watching = runs
+
+    def _garbage(self, phase: str, about: dict[str, Any]) -> None:
+        if threading.get_ident() != self._gui:
+            return
+        if phase == "start":
+            self._collecting = time.monotonic()
+        elif self._collecting:
+            self._collected += time.monotonic() - self._collecting
+            self._collecting = 0.0
+
+    # -- in the watcher's thread ------------------------------------------------------------
+
+    def _watch(self) -> None:
+        gap: Gap | None = None
+        beat, before = self._beat, time.monotonic()
+        waited, collected = self._schedule.waited(), self._collected
+        while not self._end.wait(_PERIOD):
+            now = time.monotonic()
+            if self._beat != beat or not self._watching:
+                gap, beat, before = None, self._beat, self._beat
+                waited, collected = self._schedule.waited(), self._collected
+                continue
+            if now - beat < BEAT + LATE:
+                continue
+            frame = sys._current_frames().get(self._gui)
+            if frame is None or self._beat != beat:
+                continue
+            stack = _copy(frame)
+            del frame
+            if gap is None:
+                gap = Gap(self.doing, beat)
+                self.gaps.append(gap)
+                before = beat
+            kind = classify(stack)
+            queued, garbage = self._schedule.waited() - waited, self._collected - collected
+            waited, collected = waited + queued, collected + garbage
+            gap.machine += queued
+            gap.gc += garbage
+            own = max(0.0, now - before - queued - garbage)
+            gap.seconds[kind] += own
+            gap.stacks.append((kind, own, stack))
+            before = now
+
+    def _take_off_machine(self, gap: Gap) -> None:
+        """Take off the time in which another process stood still as well."""
+        total = sum(gap.seconds.values())
+        if not total:
+            return
+        still = self._machine.still(gap.start, gap.start + total + gap.machine + gap.gc)
+        # What the scheduler counted for this thread may be the same time.
+        more = min(max(0.0, still - gap.machine), total)
+        gap.machine += more
+        for kind in gap.seconds:
+            gap.seconds[kind] *= 1 - more / total
+
+
+class Schedule:
+    """How long a thread was ready to run while its processor ran something else (Linux)."""
+
+    def __init__(self, native_id: int) -> None:
+        path = Path(f"/proc/self/task/{native_id}/schedstat")
+        self._file = path.open("rb", buffering=0) if path.is_file() else None
+
+    def waited(self) -> float:
+        """Seconds so far; always 0 where the kernel does not count them."""
+        if self._file is None:
+            return 0.0
+        return int(os.pread(self._file.fileno(), 200, 0).split()[1]) * 1e-9
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+_BEATING = """
+import sys, time
+last = time.monotonic()
+while sys.stdout:
+    time.sleep(0.005)
+    now = time.monotonic()
+    if now - last > 0.025:
+        print(last, now, flush=True)
+    last = now
+"""
+
+
+class Machine:
+    """A process that does nothing but beat: when it stands still, so does the machine."""
+
+    def start(self) -> None:
+        self._file = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen([sys.executable, "-I", "-S", "-c", _BEATING], stdout=self._file)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._file.seek(0)
+        lines = [line.split() for line in self._file.read().splitlines()]
+        self._file.close()
+        self._still = [(float(a), float(b)) for a, b in (line for line in lines if len(line) == 2)]
+
+    def still(self, start: float, end: float) -> float:
+        """Seconds between these times of `time.monotonic` in which it stood still."""
+        return sum(max(0.0, min(b, end) - max(a, start)) for a, b in self._still)
+
+
+def _copy(frame: FrameType | None) -> Stack:
+    calls = []
+    while frame is not None:
+        code = frame.f_code
+        event = ""
+        if code.co_name == "event" and (given := frame.f_locals.get("e")) is not None:
+            # It lives as long as its frame, which cannot end while this thread runs Python.
+            event = given.type().name
+        calls.append(Call(code.co_filename, code.co_name, frame.f_lineno, event))
+        frame = frame.f_back
+    return tuple(reversed(calls))
+
+
+def side_by_side(ours: Watcher, control: Watcher) -> str:
+    """A table of the longest gaps of each action in two runs, in ms."""
+    lines = [f"{'longest gap [ms] of':34} {'paint':>14} {'layers':>14} {'ours':>14}"]
+    one, two = ours.table(), control.table()
+    for action in dict.fromkeys([*one, *two]):
+        cells = []
+        for kind in ("paint", "layers", "ours"):
+            pair = [1000 * table.get(action, {}).get(kind, 0.0) for table in (one, two)]  # type: ignore[call-overload]
+            cells.append(f"{pair[0]:6.0f} /{pair[1]:6.0f}")
+        lines.append(f"{action:34} " + " ".join(f"{cell:>14}" for cell in cells))
+    return "\n".join([*lines, "(streamed volume / the same in memory)"])
