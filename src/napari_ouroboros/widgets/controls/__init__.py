@@ -2,6 +2,7 @@
 
 from napari_ouroboros.widgets.controls.banner import Banner
 from napari_ouroboros.widgets.controls.empty_state import EmptyState
+from napari_ouroboros.widgets.controls.fold import Fold
 from napari_ouroboros.widgets.controls.job_row import JobRow
 from napari_ouroboros.widgets.controls.length_field import LengthField
 from napari_ouroboros.widgets.controls.manners import named, set_ready, tab_order, wrapping_label
@@ -10,6 +11,7 @@ from napari_ouroboros.widgets.controls.scroll_dock import ScrollDock
 __all__ = [
     "Banner",
     "EmptyState",
+    "Fold",
     "JobRow",
     "LengthField",
     "ScrollDock",

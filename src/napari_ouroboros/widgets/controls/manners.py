@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from qtpy.QtCore import QSize
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 W = TypeVar("W", bound=QWidget)
@@ -39,10 +41,36 @@ def tab_order(*widgets: QWidget) -> None:
         QWidget.setTabOrder(first, second)
 
 
+class _WrappingLabel(QLabel):
+    """As high as its text needs at its width. Qt's own asks for room at its narrowest."""
+
+    def setText(self, text: str | None) -> None:
+        super().setText(text)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(40, self.fontMetrics().height())
+
+    def sizeHint(self) -> QSize:
+        return QSize(120, self.minimumHeight())
+
+    def hasHeightForWidth(self) -> bool:
+        return False
+
+    def _fit(self) -> None:
+        height = max(0, self.heightForWidth(max(self.width(), 40)))
+        if height != self.minimumHeight():
+            self.setMinimumHeight(height)
+            self.updateGeometry()
+
+
 def wrapping_label(text: str = "") -> QLabel:
     """A line of text that wraps instead of widening its dock."""
-    label = QLabel(text)
+    label = _WrappingLabel(text)
     label.setWordWrap(True)
-    label.setMinimumWidth(40)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return label

@@ -8,7 +8,8 @@ from functools import partial
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
-from superqt import QCollapsible
+
+from napari_ouroboros.widgets.controls.fold import Fold
 
 
 def _end(calls: list[Callable[[], object]], *_: object) -> None:
@@ -57,19 +58,10 @@ class ScrollDock(QScrollArea):
         """Call `call()` when the dock is destroyed; it must not hold the dock."""
         self._ends.append(call)
 
-    def section(self, title: str, *widgets: QWidget, open_: bool = True) -> QCollapsible:
+    def section(self, title: str, *widgets: QWidget, open_: bool = True) -> Fold:
         """Add controls below a title that folds them away; return it."""
-        fold = QCollapsible(title)
-        fold.setAccessibleName(title)
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(8, 0, 0, 4)
-        for widget in widgets:
-            column.addWidget(widget)
-        fold.setContent(inside)
-        fold.setDuration(0)  # an animation moves everything below it
-        if open_:
-            fold.expand(animate=False)
+        fold = Fold(title, open_)
+        fold.add(*widgets)
         self.column.addWidget(fold)
         return fold
 
