@@ -1,0 +1,1 @@
+"""Traces: points in order, their layers in napari, the mouse, the dock."""
