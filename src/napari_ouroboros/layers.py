@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.geometry.grid import Grid
+from napari_ouroboros.volumes.streaming.pyramid import StreamedPyramid
 
 if TYPE_CHECKING:
     import dask.array as da
 
     from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.volumes.streaming.level import StreamedLevel
 
 LayerData = tuple[Any, dict[str, Any], str]
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -175,8 +177,13 @@ def space(grid: Grid) -> dict[str, Any]:
     }
 
 
-def volume_layers(volume: Volume, name: str, labels: bool | None = None) -> list[LayerData]:
+def volume_layers(
+    volume: Volume, name: str, labels: bool | None = None, measure: bool = True
+) -> list[LayerData]:
     """Return the layer of a volume; several channels that are no colours make one layer each.
+
+    The data streams (see `napari_ouroboros.volumes.streaming.StreamedLevel`), always as levels,
+    be it only one: so napari asks for no more than the visible rectangle.
 
     Parameters
     ----------
@@ -184,44 +191,57 @@ def volume_layers(volume: Volume, name: str, labels: bool | None = None) -> list
     name : str
     labels : bool, optional
         Whether its voxels are labels. None: what the volume itself says.
+    measure : bool
+        Read a part of the coarsest level for the contrast where that is needed. False, for the
+        thread of a window: it is left open, and ``metadata["napari-ouroboros"]`` says so.
     """
     aligned = align(volume.levels)
-    pyramid = [
-        cut(volume.dask(mip), box) for mip, box in zip(aligned.mips, aligned.boxes, strict=True)
-    ]
+    pyramid = StreamedPyramid(volume, aligned.mips, aligned.boxes)
     finest = volume.levels[0]
-    first_box = aligned.boxes[0]
+    first, box = pyramid.lattices[0], pyramid.boxes[0]
     grid = Grid(
-        (pyramid[0].shape[0], pyramid[0].shape[1], pyramid[0].shape[2]),
+        first.shape,
         finest.resolution,
         (
-            finest.voxel_offset[0] + first_box[0][0],
-            finest.voxel_offset[1] + first_box[1][0],
-            finest.voxel_offset[2] + first_box[2][0],
+            finest.voxel_offset[0] + box[0][0],
+            finest.voxel_offset[1] + box[1][0],
+            finest.voxel_offset[2] + box[2][0],
         ),
     )
+    about: dict[str, Any] = {"url": volume.url, "mips": aligned.mips}
     meta: dict[str, Any] = {
         "name": name,
         **space(grid),
-        "multiscale": len(pyramid) > 1,
-        "metadata": {"napari-ouroboros": {"url": volume.url, "mips": aligned.mips}},
+        "multiscale": True,
+        "metadata": {"napari-ouroboros": about},
     }
 
     if labels is None:
         labels = volume.holds_labels
     if labels and volume.dtype.kind in "ui":
-        return array_layers(pyramid, meta, "labels")
-    return array_layers(pyramid, {**meta, "contrast_limits": contrast_limits(volume)}, "image")
+        return array_layers(pyramid.levels, meta, "labels")
+    if measure or volume.dtype == np.uint8:
+        meta["contrast_limits"] = contrast_limits(volume)
+    else:
+        about["contrast"] = "open"
+        whole = volume.dtype.kind in "ui"
+        limits = np.iinfo(volume.dtype) if whole else None
+        meta["contrast_limits"] = (
+            (0.0, 1.0) if limits is None else (float(limits.min), float(limits.max))
+        )
+    return array_layers(pyramid.levels, meta, "image")
 
 
 def array_layers(
-    levels: Sequence[da.Array], meta: dict[str, Any], kind: Literal["image", "labels"]
+    levels: Sequence[da.Array | StreamedLevel],
+    meta: dict[str, Any],
+    kind: Literal["image", "labels"],
 ) -> list[LayerData]:
     """Return the layers of one array; several channels that are no colours make one each.
 
     Parameters
     ----------
-    levels : sequence of dask array (z, y, x) or (z, y, x, channel)
+    levels : sequence of arrays (z, y, x) or (z, y, x, channel), lazy ones
         Finest first; `meta` says whether there are several.
     meta : dict
         Of the layer.

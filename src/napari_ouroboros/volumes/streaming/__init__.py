@@ -1,0 +1,17 @@
+"""Volumes that stream: levels that never keep a window waiting. No Qt and no napari here."""
+
+from napari_ouroboros.volumes.streaming.decoded import DecodedChunks, shared_chunks
+from napari_ouroboros.volumes.streaming.level import StreamedLevel
+from napari_ouroboros.volumes.streaming.loader import ChunkLoader, Status, statuses
+from napari_ouroboros.volumes.streaming.pyramid import MOST_VOXELS_IN_3D, StreamedPyramid
+
+__all__ = [
+    "MOST_VOXELS_IN_3D",
+    "ChunkLoader",
+    "DecodedChunks",
+    "Status",
+    "StreamedLevel",
+    "StreamedPyramid",
+    "shared_chunks",
+    "statuses",
+]

@@ -1,0 +1,370 @@
+"""Chunks of one volume fetched for whoever looks at it: what nobody wants any more is dropped.
+
+Not `napari_ouroboros.volumes.chunks.pool.ChunkPool`: that one serves computations, which name all
+they need, wait for it and pin it in slots of one level, first come, first served. A picture never
+waits, changes its mind with every step of a slider, mixes levels, and goes on when a chunk cannot
+be had. From the pool come the bound of what is on its way, and threads that are daemons.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from napari_ouroboros.errors import one_line
+from napari_ouroboros.volumes.level import Index
+from napari_ouroboros.volumes.streaming.decoded import DecodedChunks, shared_chunks
+
+if TYPE_CHECKING:
+    from napari_ouroboros.volumes.volume import Volume
+
+#: A chunk: level and index.
+Chunk = tuple[int, Index]
+
+_IN_FLIGHT_BYTES = 64 * 2**20
+_LEAST_IN_FLIGHT = 4
+#: Seconds without work after which a thread ends, and the last one drops the connections.
+_IDLE = 0.8
+#: Seconds before a failed chunk is tried again by itself: doubled each time, up to the second.
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 30.0
+_OWNERS = itertools.count()
+
+
+class Missing:
+    """Stands for a chunk that the store is known not to have."""
+
+
+MISSING = Missing()
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a loader is at.
+
+    Attributes
+    ----------
+    loading : int
+        Chunks wanted and neither there nor failed.
+    failed : int
+        Chunks wanted that could not be had.
+    problem : str
+        Why the last one failed, one line.
+    """
+
+    loading: int = 0
+    failed: int = 0
+    problem: str = ""
+
+
+class _Failure:
+    def __init__(self, problem: str, attempts: int) -> None:
+        self.problem = problem
+        self.attempts = attempts
+        pause = min(_FIRST_PAUSE * 2 ** (attempts - 1), _LONGEST_PAUSE)
+        self.due = time.monotonic() + pause
+
+
+class ChunkLoader:
+    """Fetches what is wanted now, the last wish first, in threads of its own.
+
+    Parameters
+    ----------
+    volume : Volume
+        The loader has connections of its own to it.
+    n_in_flight : int
+        Chunks fetched at one time; fewer where they are large.
+    kept : DecodedChunks, optional
+        Where chunks are kept; what all loaders of the process share if not given.
+
+    Attributes
+    ----------
+    fetched : int
+        Chunks that the store was asked for so far.
+    """
+
+    def __init__(
+        self, volume: Volume, n_in_flight: int = 16, kept: DecodedChunks | None = None
+    ) -> None:
+        self._volume = copy.copy(volume)
+        self._kept = shared_chunks() if kept is None else kept
+        self._owner = next(_OWNERS)
+        weakref.finalize(self, self._kept.drop, self._owner)
+        self._bytes = [
+            volume.channels * math.prod(map(min, level.chunk, level.shape)) * volume.dtype.itemsize
+            for level in volume.levels
+        ]
+        few = max(_LEAST_IN_FLIGHT, _IN_FLIGHT_BYTES // max(self._bytes))
+        self._n_in_flight = max(1, min(int(n_in_flight), few))
+        self._changed = threading.Condition()
+        self._wanted: dict[Hashable, tuple[Chunk, ...]] = {}  # the last wish last
+        self._queue: list[Chunk] = []  # the first to fetch last
+        self._in_flight: set[Chunk] = set()
+        self._missing: set[Chunk] = set()
+        self._failed: dict[Chunk, _Failure] = {}
+        self._later: dict[Hashable, tuple[float, tuple[Chunk, ...]]] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._threads = 0
+        self._resting = 0
+        self._closed = False
+        self.fetched = 0
+
+    def peek(self, mip: int, index: Index) -> NDArray[Any] | Missing | None:
+        """Return a chunk (channels, z, y, x) if it is there, else None. Never waits."""
+        chunk = self._kept.get((self._owner, mip, index))
+        if chunk is None and (mip, index) in self._missing:
+            return MISSING
+        return chunk
+
+    def room(self, mip: int) -> int:
+        """How many chunks of a level a single wish may hold, so that all of them stay."""
+        return max(1, int(0.5 * self._kept.limit_bytes) // self._bytes[mip])
+
+    def want(self, key: Hashable, chunks: Iterable[Chunk]) -> None:
+        """Replace what `key` wants, the most urgent first; what is queued for it alone is dropped.
+
+        Chunks already there cost nothing. Those beyond half of the memory are left out: they
+        would drive out the first ones.
+        """
+        wish = self._what_fits(chunks)
+        with self._changed:
+            self._later.pop(key, None)
+            self._set(key, wish)
+
+    def want_later(self, key: Hashable, chunks: Iterable[Chunk], seconds: float) -> None:
+        """As `want` after so long, unless something else is wanted for `key` meanwhile."""
+        wish = self._what_fits(chunks)
+        with self._changed:
+            if not self._closed:
+                self._later[key] = (time.monotonic() + seconds, wish)
+                self._wake(1)
+
+    def drop(self, key: Hashable) -> None:
+        """Nobody looks there any more."""
+        with self._changed:
+            self._later.pop(key, None)
+            if self._wanted.pop(key, None) is not None:
+                self._plan()
+        self._tell()
+
+    def retry(self) -> None:
+        """Try at once what failed or was missing."""
+        with self._changed:
+            self._failed.clear()
+            self._missing.clear()
+            self._plan()
+        self._tell()
+
+    @property
+    def status(self) -> Status:
+        """What is loading and what has failed, of what is wanted now."""
+        with self._changed:
+            wanted = {chunk for wish in self._wanted.values() for chunk in wish}
+            failed = [self._failed[chunk] for chunk in wanted if chunk in self._failed]
+            # One that is tried again counts as failed until it is there.
+            loading = sum(not self._known(chunk) for chunk in wanted)
+            problem = max(failed, key=lambda failure: failure.due).problem if failed else ""
+            return Status(loading, len(failed), problem)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is wanted that is neither there nor failed, nor on its way."""
+        with self._changed:
+            return not (self._queue or self._in_flight or self._later)
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever a chunk has arrived or failed, from any thread, often."""
+        with self._changed:
+            self._listeners.append(listener)
+
+    def unsubscribe(self, listener: Callable[[], None]) -> None:
+        """Do not call it any more."""
+        with self._changed:
+            self._listeners = [one for one in self._listeners if one != listener]
+
+    def close(self, seconds: float = 0.0) -> bool:
+        """Want nothing; wait at most so long for the threads. Whether all have ended.
+
+        What is on its way ends by itself. Harmless when called twice.
+        """
+        with self._changed:
+            self._closed = True
+            self._wanted.clear()
+            self._later.clear()
+            self._listeners.clear()
+            self._queue.clear()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._threads, seconds)
+            ended = not self._threads
+        self._volume.close()
+        return ended
+
+    # Called with the lock held.
+
+    def _set(self, key: Hashable, wish: tuple[Chunk, ...]) -> None:
+        if self._closed:
+            return
+        self._wanted.pop(key, None)
+        if wish:
+            self._wanted[key] = wish
+        self._plan()
+
+    def _plan(self) -> None:
+        """Make the queue anew from all wishes."""
+        order = dict.fromkeys(
+            chunk for wish in reversed(list(self._wanted.values())) for chunk in wish
+        )
+        self._queue = [
+            chunk for chunk in order if chunk not in self._in_flight and not self._known(chunk)
+        ][::-1]
+        for chunk in [chunk for chunk in self._failed if chunk not in order]:
+            del self._failed[chunk]  # who looks there again tries again
+        self._wake(len(self._queue))
+
+    def _known(self, chunk: Chunk) -> bool:
+        there = (self._owner, *chunk) in self._kept
+        return there or chunk in self._missing or chunk in self._failed
+
+    def _wake(self, jobs: int) -> None:
+        woken = min(jobs, self._resting)
+        self._changed.notify_all()
+        for _ in range(min(jobs - woken, self._n_in_flight - self._threads)):
+            self._threads += 1
+            threading.Thread(
+                target=_run,
+                args=(weakref.ref(self), self._changed, self._volume),
+                daemon=True,
+                name="ouroboros-stream",
+            ).start()
+
+    def _next(self) -> Chunk | None:
+        now = time.monotonic()
+        for key, (due, wish) in list(self._later.items()):
+            if due <= now:
+                del self._later[key]
+                self._set(key, wish)
+        if not self._queue and self._failed:
+            self._queue = [
+                chunk
+                for chunk, failure in self._failed.items()
+                if failure.due <= now and chunk not in self._in_flight
+            ]
+        while self._queue:
+            chunk = self._queue.pop()
+            if (self._owner, *chunk) not in self._kept and chunk not in self._in_flight:
+                self._in_flight.add(chunk)
+                self.fetched += 1
+                return chunk
+        return None
+
+    def _pause(self) -> float | None:
+        """Seconds until something is due; None: nothing is."""
+        due = [
+            failure.due for chunk, failure in self._failed.items() if chunk not in self._in_flight
+        ]
+        due += [when for when, _ in self._later.values()]
+        return max(0.0, min(due) - time.monotonic()) + 0.001 if due else None
+
+    # Called without it.
+
+    def _what_fits(self, chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
+        room = 0.5 * self._kept.limit_bytes
+        wish = []
+        for chunk in dict.fromkeys(chunks):
+            room -= self._bytes[chunk[0]]
+            if room < 0 and wish:
+                break
+            wish.append(chunk)
+        return tuple(wish)
+
+    def _arrived(self, chunk: Chunk, data: NDArray[Any] | None, error: Exception | None) -> None:
+        if data is not None:
+            self._kept.put((self._owner, *chunk), data)
+        with self._changed:
+            self._in_flight.discard(chunk)
+            before = self._failed.pop(chunk, None)
+            if error is not None:
+                attempts = before.attempts + 1 if before else 1
+                self._failed[chunk] = _Failure(one_line(error), attempts)
+            else:
+                if data is None:
+                    self._missing.add(chunk)
+                if self._failed and before:  # it answers again
+                    self._failed.clear()
+                    self._plan()
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+
+def _run(reference: weakref.ref[ChunkLoader], changed: threading.Condition, volume: Volume) -> None:
+    """Fetch chunk after chunk; a forgotten loader ends its threads."""
+    while True:
+        with changed:
+            chunk = _wait_for_one(reference, changed)
+        if chunk is None:
+            break
+        data: NDArray[Any] | None = None
+        error: Exception | None = None
+        try:
+            data = volume.fetch_chunk(*chunk)
+        except Exception as failure:  # noqa: BLE001  # shown by the sign of what is loading
+            error = failure
+        loader = reference()
+        if loader is not None:
+            loader._arrived(chunk, data, error)
+        del loader, data, error
+    with changed:
+        loader = reference()
+        last = True
+        if loader is not None:
+            loader._threads -= 1
+            last = not loader._threads
+            changed.notify_all()
+        del loader
+    if last:
+        volume.close()
+
+
+def _wait_for_one(
+    reference: weakref.ref[ChunkLoader], changed: threading.Condition
+) -> Chunk | None:
+    """Return the next chunk to fetch; None: the thread is to end."""
+    rested = time.monotonic()
+    while True:
+        loader = reference()
+        if loader is None or loader._closed:
+            return None
+        chunk = loader._next()
+        if chunk is not None:
+            return chunk
+        pause = loader._pause()
+        if pause is None and time.monotonic() - rested > _IDLE:
+            return None
+        loader._resting += 1
+        del loader
+        changed.wait(min(pause if pause is not None else _IDLE, 0.25))
+        loader = reference()
+        if loader is not None:
+            loader._resting -= 1
+        del loader
+
+
+def statuses(loaders: Sequence[ChunkLoader]) -> Status:
+    """What several loaders are at, together."""
+    each = [loader.status for loader in loaders]
+    return Status(
+        sum(one.loading for one in each),
+        sum(one.failed for one in each),
+        next((one.problem for one in each if one.problem), ""),
+    )

@@ -1,0 +1,26 @@
+"""Which volume a layer shows. No Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ouroboros.volumes.streaming import StreamedLevel, StreamedPyramid
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_ouroboros.volumes import Volume
+
+
+def pyramid_of(layer: Layer) -> StreamedPyramid | None:
+    """The levels of ours that a layer shows; None: it shows something else."""
+    if not getattr(layer, "multiscale", False):
+        return None
+    finest = layer.data[0]
+    return finest.pyramid if isinstance(finest, StreamedLevel) else None
+
+
+def volume_of(layer: Layer) -> Volume | None:
+    """The volume of ours that a layer shows; None: it shows something else."""
+    pyramid = pyramid_of(layer)
+    return None if pyramid is None else pyramid.volume
