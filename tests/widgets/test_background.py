@@ -6,47 +6,25 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from gui_loop import GuiLoop
 
 from napari_ouroboros.errors import Cancelled, UserError
 from napari_ouroboros.widgets.background import Token, Worker
 
 
-class Loop:
-    """What Qt's event loop does: calls brought from other threads, one after the other."""
-
-    def __init__(self) -> None:
-        self.calls: list[Callable[[], None]] = []
-
-    def deliver(self, call: Callable[[], None]) -> None:
-        self.calls.append(call)
-
-    def turn(self) -> None:
-        calls, self.calls = self.calls, []
-        for call in calls:
-            call()
-
-    def until(self, condition: Callable[[], bool], what: str) -> None:
-        give_up = time.monotonic() + 20
-        while not condition():
-            assert time.monotonic() < give_up, f"still waiting for {what}"
-            self.turn()
-            threading.Event().wait(0.005)
-
-
 @pytest.fixture
-def loop() -> Loop:
-    return Loop()
+def loop() -> GuiLoop:
+    return GuiLoop()
 
 
 def raised(error: Exception) -> None:
     raise error
 
 
-def test_a_result_comes_back_in_the_gui_thread(loop: Loop) -> None:
+def test_a_result_comes_back_in_the_gui_thread(loop: GuiLoop) -> None:
     worker = Worker("test", loop.deliver)
     threads: list[Any] = []
 
@@ -63,7 +41,7 @@ def test_a_result_comes_back_in_the_gui_thread(loop: Loop) -> None:
     assert worker.close(2)
 
 
-def test_the_latest_wins(loop: Loop) -> None:
+def test_the_latest_wins(loop: GuiLoop) -> None:
     worker = Worker("test", loop.deliver)
     begun, go_on = threading.Event(), threading.Event()
     seen: list[str] = []
@@ -86,7 +64,7 @@ def test_the_latest_wins(loop: Loop) -> None:
     assert worker.close(2)
 
 
-def test_what_has_begun_is_finished_where_asked(loop: Loop) -> None:
+def test_what_has_begun_is_finished_where_asked(loop: GuiLoop) -> None:
     worker = Worker("test", loop.deliver, finish_begun=True)
     begun, go_on = threading.Event(), threading.Event()
 
@@ -106,7 +84,7 @@ def test_what_has_begun_is_finished_where_asked(loop: Loop) -> None:
     assert worker.close(2)
 
 
-def test_all_in_their_order(loop: Loop) -> None:
+def test_all_in_their_order(loop: GuiLoop) -> None:
     worker = Worker("test", loop.deliver, keep_all=True)
     got: list[int] = []
     for i in range(20):
@@ -116,7 +94,7 @@ def test_all_in_their_order(loop: Loop) -> None:
     assert worker.close(2)
 
 
-def test_a_result_that_is_on_its_way_is_dropped_by_what_comes_after(loop: Loop) -> None:
+def test_a_result_that_is_on_its_way_is_dropped_by_what_comes_after(loop: GuiLoop) -> None:
     worker = Worker("test", loop.deliver)
     got: list[str] = []
     token = worker.submit(lambda token: "stale", got.append, raised)
@@ -130,7 +108,7 @@ def test_a_result_that_is_on_its_way_is_dropped_by_what_comes_after(loop: Loop) 
     assert worker.close(2)
 
 
-def test_errors_come_back_and_cancelling_does_not(loop: Loop) -> None:
+def test_errors_come_back_and_cancelling_does_not(loop: GuiLoop) -> None:
     worker = Worker("test", loop.deliver, keep_all=True)
     errors: list[Exception] = []
 
@@ -147,7 +125,7 @@ def test_errors_come_back_and_cancelling_does_not(loop: Loop) -> None:
     assert worker.close(2)
 
 
-def test_nothing_comes_after_closing(loop: Loop) -> None:
+def test_nothing_comes_after_closing(loop: GuiLoop) -> None:
     worker = Worker("test", loop.deliver)
     stopped = threading.Event()
 
@@ -166,7 +144,7 @@ def test_nothing_comes_after_closing(loop: Loop) -> None:
     assert worker.close()
 
 
-def test_a_forgotten_worker_ends_its_thread(loop: Loop) -> None:
+def test_a_forgotten_worker_ends_its_thread(loop: GuiLoop) -> None:
     def work() -> weakref.ref[Worker]:
         worker = Worker("forgotten", loop.deliver)
         got: list[int] = []
