@@ -12,7 +12,7 @@ from psygnal import Signal
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry.vectors import cross, dot, norm
 from napari_ouroboros.widgets.trace import twisting
-from napari_ouroboros.widgets.trace.state import Keyframe, TraceState
+from napari_ouroboros.widgets.trace.state import Keyframe, Rule, TraceState
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
@@ -135,7 +135,7 @@ class TraceModel:
 
     def delete(self, indices: Iterable[int]) -> None:
         """Delete points."""
-        gone = sorted(set(int(i) for i in indices))
+        gone = sorted({int(i) for i in indices})
         if gone:
             s = self.state
             kept = np.delete(np.arange(len(s)), gone)
@@ -274,7 +274,7 @@ class TraceModel:
 
     # -------------------------------------------------------------------------------------
 
-    def _anchored(self) -> twisting.Rule:
+    def _anchored(self) -> Rule:
         return twisting.anchored(self.reach_nm, self.keep_nm)
 
     def _moved(self, old: TraceState, points: Float, ids: NDArray[np.int64]) -> TraceState:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.geometry.curve import Curve
 from napari_ouroboros.geometry.frames import make_frames
-from napari_ouroboros.geometry.vectors import cross, dot
+from napari_ouroboros.geometry.vectors import dot
 from napari_ouroboros.widgets.trace.state import Keyframe, Rule, TraceState
 
 Float = NDArray[np.float64]
@@ -108,9 +108,9 @@ def reversed_twist(old: TraceState, new: TraceState) -> Keyframes:
     a, b = old.curve, new.curve
     if a is None or b is None:
         return ()
-    n, b_ = _frame(old, 0.0, old.twist)[:2]
+    n = _frame(old, 0.0, old.twist)[0]
     there = 0.0 if old.closed else b.length
-    n0, b0 = _frame(new, there, None)[:2]
+    n0, b0 = _frame(new, there, None)
     # N' = -N and B' = B; a turn towards B is one away from it on the other face.
     at_start = float(np.degrees(np.arctan2(dot(-n, b0), dot(-n, n0))))
     offset = at_start + float(turned(old, 0.0))
@@ -132,7 +132,7 @@ def with_up(old: TraceState, new: TraceState) -> Keyframes:
     for key in old.keyframes:
         if key.by_user:
             n = _frame(old, key.s_nm, old.twist)[0]
-            n0, b0 = _frame(new, key.s_nm, None)[:2]
+            n0, b0 = _frame(new, key.s_nm, None)
             angle = float(np.degrees(np.arctan2(dot(n, b0), dot(n, n0))))
             # Whole turns between keyframes stay as the user has them.
             angle += 360 * round((key.degrees - angle) / 360)
@@ -150,15 +150,15 @@ def turned(state: TraceState, s_nm: float) -> float:
 
 def _frame(
     state: TraceState, s_nm: float, twist: list[tuple[float, float]] | None
-) -> tuple[Float, Float, Float]:
-    """N, B and T of the slice at an arc length."""
+) -> tuple[Float, Float]:
+    """N and B of the slice at an arc length."""
     curve = state.curve
     assert curve is not None
     grid = np.linspace(0, curve.length, _STEPS, endpoint=not curve.closed)
     s = np.unique(np.append(grid, s_nm % curve.length if curve.closed else s_nm))
     frames = make_frames(curve, s, state.up, twist)
     i = int(np.argmin(np.abs(s - (s_nm % curve.length if curve.closed else s_nm))))
-    return frames.N[i], frames.B[i], cross(frames.N[i], frames.B[i])
+    return frames.N[i], frames.B[i]
 
 
 def _interpolant(pairs: Iterable[tuple[float, float]], curve: Curve) -> Callable[[float], float]:
