@@ -1,0 +1,99 @@
+"""The centre line in the volume, coloured where slices of the current width fold. No Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ouroboros.geometry.vectors import dot
+from napari_ouroboros.widgets.spaces import lines
+from napari_ouroboros.widgets.spaces.display import shown
+from napari_ouroboros.widgets.spaces.helper_layer import HelperLayer
+from napari_ouroboros.widgets.spaces.soon import Soon
+
+if TYPE_CHECKING:
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.geometry.grid import Grid
+    from napari_ouroboros.widgets.scene import Scene
+
+_WIDTH = 2.0
+_SOUND, _FOLDS = (0.25, 0.75, 1.0), (1.0, 0.25, 0.25)
+#: Of what lies as far from the seen plane as a slice reaches, and beyond.
+_FAINTEST = 0.2
+
+
+def folding_slices(map_: Straightening) -> NDArray[np.bool_]:
+    """Which slices (n,) run into their neighbours: curvature times reach is 1 or more."""
+    f = map_.frames
+    across = np.abs(dot(f.curvature, f.N)) * map_.width
+    along = np.abs(dot(f.curvature, f.B)) * map_.height
+    return np.asarray(0.5 * map_.pitch_nm * (across + along) >= 1.0)
+
+
+class CurveLayer:
+    """Draws the curve in the main viewer: in 3D as it lies, in 2D projected onto the seen plane.
+
+    What is projected is the fainter, the farther it lies from the plane.
+
+    Parameters
+    ----------
+    scene : Scene
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._viewer = viewer = scene.viewer
+        self.helper = HelperLayer(viewer, "curve", opacity=1.0, blending="translucent")
+        self._vectors: lines.Float = np.empty((0, 2, 3))
+        self._folds: NDArray[np.bool_] = np.empty(0, bool)
+        self._of: tuple[Straightening, Grid] | None = None
+        self._soon = Soon(scene.deliver, self.draw)
+        self._emitters = [
+            viewer.dims.events.point,
+            viewer.dims.events.order,
+            viewer.dims.events.ndisplay,
+            viewer.scene.camera.events.zoom,
+        ]
+        for emitter in self._emitters:
+            emitter.connect(self._soon.request)
+        scene.live.changed.connect(self._soon.request)
+        self.helper.wanted_changed.connect(self._soon.request)
+        self._soon.request()
+
+    def draw(self) -> None:
+        """Bring the layer up to date."""
+        map_, volume = self._scene.live.state.map, self._scene.reference
+        if map_ is None or volume is None:
+            self._of = None
+            self.helper.remove()
+            return
+        grid = volume.levels[0]
+        if self._of != (map_, grid):
+            vectors, self._folds = lines.curve_vectors(map_, folding_slices(map_))
+            start, way = grid.to_index(vectors[:, 0]), vectors[:, 1] / grid.resolution
+            high = np.asarray(grid.shape, float) - 1.0
+            self._vectors = lines.clipped(np.stack([start, way], axis=1), np.zeros(3), high)
+            self._of = (map_, grid)
+        if not len(self._vectors):
+            self.helper.remove()
+            return
+        view = shown(self._viewer, grid)
+        vectors = self._vectors
+        colours = np.ones((len(vectors), 4), np.float32)
+        colours[:, :3] = np.where(self._folds[:, None], _FOLDS, _SOUND)
+        if view.axis is not None:
+            middle = vectors[:, 0, view.axis] + 0.5 * vectors[:, 1, view.axis]
+            away = np.abs(middle - view.at) * grid.resolution[view.axis] / map_.reach_nm
+            colours[:, 3] = np.clip(1.0 - away, _FAINTEST, 1.0)
+            vectors = lines.flattened(vectors, view.axis, view.at)
+        self.helper.draw(grid, vectors, colours, _WIDTH * view.pixel)
+
+    def close(self) -> None:
+        """Take the curve away and stop listening."""
+        self._soon.close()
+        for emitter in self._emitters:
+            emitter.disconnect(self._soon.request)
+        self._scene.live.changed.disconnect(self._soon.request)
+        self.helper.close()

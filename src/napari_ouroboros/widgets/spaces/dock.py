@@ -1,0 +1,120 @@
+"""The dock of the straightened view: second canvas, strip below it, position at the bottom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QMainWindow, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+
+from napari_ouroboros.widgets import keys
+from napari_ouroboros.widgets.controls import Fold
+from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.spaces.canvas import SidePanels, make_canvas
+from napari_ouroboros.widgets.spaces.closing import on_window_closed
+from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
+from napari_ouroboros.widgets.spaces.position_bar import PositionBar
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+#: Title of the dock, as in the plugin's menu.
+TITLE = "Straightened view"
+
+_open: WeakKeyDictionary[ViewerModel, ReferenceType[StraightDock]] = WeakKeyDictionary()
+
+
+def dock_of(viewer: ViewerModel) -> StraightDock | None:
+    """The open straightened view of a viewer."""
+    reference = _open.get(getattr(viewer, "__wrapped__", viewer))
+    return None if reference is None else reference()
+
+
+class StraightDock(QWidget):
+    """The straightened view of a napari viewer.
+
+    Parameters
+    ----------
+    napari_viewer : ViewerModel
+        Whose scene is shown.
+
+    Attributes
+    ----------
+    view : QtViewer
+        The second canvas, on ``scene.straight``.
+    links : LinkedSpaces
+        What ties the two spaces together: frame, curve, cursor, slices, keys.
+    panels : SidePanels or None
+        The second space's list and controls; there once the dock is in a window.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.scene = scene_of(napari_viewer)
+        self.view = make_canvas(self.scene.straight)
+        self.links = LinkedSpaces(self.scene)
+        self.panels: SidePanels | None = None
+        #: Whether the straightened space has the width, the focus and the left column.
+        self.in_front = False
+        self._closed = False
+        self.links.bind({keys.FLIP: self._flip})
+        self.bar = PositionBar(self.scene, self.links)
+        self.strip = self._strip()
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.addWidget(self.view)
+        split.addWidget(self.strip)
+        split.setStretchFactor(0, 1)
+        split.setCollapsible(0, False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(split, 1)
+        layout.addWidget(self.bar)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        _open[self.scene.viewer] = ref(self)
+
+    @property
+    def main_window(self) -> QMainWindow | None:
+        """The window in which the dock is; None before it is docked."""
+        widget = self.parentWidget()
+        while widget is not None and not isinstance(widget, QMainWindow):
+            widget = widget.parentWidget()
+        return widget
+
+    def event(self, event: Any) -> bool:
+        """Find the window when first shown in one; end when taken out of its dock."""
+        if event.type() == QEvent.Type.Show and self.panels is None and not self._closed:
+            window = self.main_window
+            if window is not None:
+                self.panels = SidePanels(window, self.view)
+                on_window_closed(window, self.scene.viewer, self.disconnect_all)
+        elif event.type() == QEvent.Type.ParentChange and self.panels and self.parent() is None:
+            # Closing a dock takes its widget out; a floating dock keeps it.
+            self.disconnect_all()
+        return bool(super().event(event))
+
+    def disconnect_all(self) -> None:
+        """End the second canvas and its links; its layers stay in the scene. Harmless twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self.links.close()
+        self.bar.close_links()
+        if self.panels is not None:
+            self.panels.close()
+        self.view.close()
+
+    def _flip(self, _viewer: Any = None) -> None:
+        from napari_ouroboros.widgets.spaces.flipping import flip
+
+        flip(self.scene.viewer)
+
+    def _strip(self) -> Fold:
+        strip = Fold("Along the curve")
+        try:
+            from napari_ouroboros.widgets.straighten.strip_view import StripView
+        except ImportError:
+            return strip
+        strip.add(StripView(self.scene))
+        return strip

@@ -1,0 +1,87 @@
+"""All that ties the two spaces of one scene together. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ouroboros.widgets import keys
+from napari_ouroboros.widgets.spaces.curve_layer import CurveLayer
+from napari_ouroboros.widgets.spaces.linked_cursor import LinkedCursor
+from napari_ouroboros.widgets.spaces.linked_slices import STRAIGHTENED, LinkedSlices
+from napari_ouroboros.widgets.spaces.riding_frame import RidingFrame
+from napari_ouroboros.widgets.spaces.warm_map import WarmMap
+
+if TYPE_CHECKING:
+    from napari_ouroboros.widgets.scene import Scene
+
+
+class LinkedSpaces:
+    """Frame, curve, cursor, slices and keys; all end with `close`.
+
+    Parameters
+    ----------
+    scene : Scene
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._viewer = scene.viewer
+        self.warm = WarmMap(scene.live, scene.deliver)
+        self.slices = LinkedSlices(scene)
+        self.curve = CurveLayer(scene)
+        self.frame = RidingFrame(scene)
+        self.cursor = LinkedCursor(scene, self.warm)
+        self._bound: list[tuple[Any, str]] = []
+        both = {keys.NEXT_SLICE: self._next, keys.PREVIOUS_SLICE: self._previous}
+        self.bind(both)
+        self.bind(
+            {keys.CENTRE_HERE: self._centre_here, keys.UP_SIDE_HERE: self._up_side_here},
+            both=False,
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being computed."""
+        return self.warm.idle
+
+    def bind(self, actions: Mapping[str, Callable[[Any], None]], both: bool = True) -> None:
+        """Bind keys on both viewers, or on the straightened one alone, until `close`."""
+        for key, action in actions.items():
+            for model in (self._viewer, self._scene.straight) if both else (self._scene.straight,):
+                model.bind_key(key, action, overwrite=True)
+                self._bound.append((model, key))
+
+    def close(self) -> None:
+        """Undo everything. Harmless when called twice."""
+        for model, key in self._bound:
+            model.bind_key(key, None)
+        if self._bound:
+            for part in (self.cursor, self.frame, self.curve, self.slices, self.warm):
+                part.close()
+        self._bound.clear()
+
+    def _next(self, _viewer: Any = None) -> None:
+        self.slices.step(1)
+
+    def _previous(self, _viewer: Any = None) -> None:
+        self.slices.step(-1)
+
+    def _centre_here(self, _viewer: Any = None) -> None:
+        place, map_, trace = self._scene.place, self.warm.map, self._scene.traces.active
+        if map_ is None or trace is None or place.came_from != STRAIGHTENED or place.nm is None:
+            return
+        assert place.index is not None
+        n = len(map_.frames)
+        s = float(np.interp(place.index[0], np.arange(n), map_.frames.s))
+        trace.centre_here(s, place.nm)
+
+    def _up_side_here(self, _viewer: Any = None) -> None:
+        place, map_, trace = self._scene.place, self.warm.map, self._scene.traces.active
+        if map_ is None or trace is None or place.came_from != STRAIGHTENED or place.nm is None:
+            return
+        assert place.index is not None
+        k = min(max(round(float(place.index[0])), 0), len(map_.frames) - 1)
+        trace.up_side_here(map_, k, place.nm - map_.frames.c[k])

@@ -1,0 +1,220 @@
+"""Where am I: the position under the cursor in both spaces; copied, pasted, jumped to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+from napari_ouroboros.errors import UserError
+from napari_ouroboros.widgets import keys
+from napari_ouroboros.widgets.controls import Banner, named, set_ready, tab_order
+from napari_ouroboros.widgets.spaces.linked_slices import STRAIGHTENED
+from napari_ouroboros.widgets.spaces.position import (
+    HOW_TO_WRITE,
+    index_text,
+    nm_text,
+    read_position,
+    voxel_text,
+)
+from napari_ouroboros.widgets.spaces.soon import Soon
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_ouroboros.widgets.scene import Scene
+    from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
+
+_FOLLOW = "Let each canvas follow the other: the mark of the cursor, clicks, and the shown slice."
+_NO_VOLUME = "Open a volume first: a position is one in its voxels."
+
+
+def value_under(viewer: ViewerModel, world: Any) -> str:
+    """What the uppermost visible image or labels hold at a point; "" where there is nothing."""
+    for layer in reversed(viewer.layers):
+        if isinstance(layer, Image | Labels) and layer.visible:
+            value = layer.get_value(world, world=True)
+            # Of a pyramid napari says the level as well.
+            if isinstance(value, tuple):
+                value = value[-1]
+            if value is not None:
+                return f"{layer.name}: {value}"
+    return ""
+
+
+class PositionBar(QWidget):
+    """One line that says where the cursor is, one to go somewhere.
+
+    Parameters
+    ----------
+    scene : Scene
+    links : LinkedSpaces
+    """
+
+    def __init__(self, scene: Scene, links: LinkedSpaces) -> None:
+        super().__init__()
+        self._scene, self._links = scene, links
+        self.label = QLabel()
+        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.field = named(
+            QLineEdit(), "go to position", f"{HOW_TO_WRITE}\nEnter goes there in both canvases."
+        )
+        self.field.setPlaceholderText("x, y, z  or  z, y, x nm")
+        self.copy_button = named(
+            QToolButton(),
+            "copy position",
+            f'Copy where the cursor is as "x, y, z" of Neuroglancer ({keys.COPY_POSITION}).',
+        )
+        self.copy_button.setText("Copy")
+        self.follow = named(QCheckBox("Follow"), "follow", _FOLLOW)
+        self.follow.setChecked(scene.place.follow)
+        self.menu_button = named(
+            QToolButton(), "straightened view: more", "Frame, curve, and what else can be shown."
+        )
+        self.menu_button.setText("…")
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QMenu(self)
+        self.menu_button.setMenu(self.menu)
+        self.banner = Banner()
+        layout = QGridLayout(self)
+        layout.setContentsMargins(6, 0, 6, 4)
+        layout.setVerticalSpacing(2)
+        layout.addWidget(self.banner, 0, 0, 1, 4)
+        layout.addWidget(self.label, 1, 0, 1, 4)
+        for column, widget in enumerate(
+            (self.field, self.copy_button, self.follow, self.menu_button)
+        ):
+            layout.addWidget(widget, 2, column)
+        tab_order(self.field, self.copy_button, self.follow, self.menu_button)
+        self.frame_action = self._toggle("Frame of the shown slice in the volume", links.frame)
+        self.curve_action = self._toggle("Curve in the volume, red where slices fold", links.curve)
+        self.field.returnPressed.connect(self._go)
+        self.copy_button.clicked.connect(self.copy)
+        self.follow.toggled.connect(self._follow_toggled)
+        self._soon = Soon(scene.deliver, self._show)
+        scene.place.cursor_changed.connect(self._soon.request)
+        scene.place.slice_changed.connect(self._soon.request)
+        scene.place.follow_changed.connect(self.follow.setChecked)
+        scene.volumes_changed.connect(self._soon.request)
+        links.warm.changed.connect(self._soon.request)
+        links.bind({keys.COPY_POSITION: self.copy, keys.GO_TO_POSITION: self.paste})
+        self._show()
+
+    def close_links(self) -> None:
+        """Stop listening."""
+        self._soon.close()
+        place = self._scene.place
+        place.cursor_changed.disconnect(self._soon.request)
+        place.slice_changed.disconnect(self._soon.request)
+        place.follow_changed.disconnect(self.follow.setChecked)
+        self._scene.volumes_changed.disconnect(self._soon.request)
+        self._links.warm.changed.disconnect(self._soon.request)
+        for action, part in (
+            (self.frame_action, self._links.frame),
+            (self.curve_action, self._links.curve),
+        ):
+            part.helper.wanted_changed.disconnect(action.setChecked)
+
+    @property
+    def nm(self) -> Any:
+        """Where the cursor is, zyx nm; without one the centre of the shown slice; or None."""
+        place, map_ = self._scene.place, self._links.warm.map
+        if place.nm is not None or map_ is None:
+            return place.nm
+        return map_.frames.c[min(place.slice_index, len(map_.frames) - 1)]
+
+    def copy(self, _viewer: Any = None) -> None:
+        """Put the position into the clipboard as Neuroglancer shows it."""
+        volume, nm = self._scene.reference, self.nm
+        clipboard = QGuiApplication.clipboard()
+        if volume is not None and nm is not None and clipboard is not None:
+            clipboard.setText(voxel_text(nm, volume.levels[0]))
+
+    def paste(self, _viewer: Any = None) -> None:
+        """Go to the position in the clipboard."""
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            self.field.setText(clipboard.text().strip())
+            self._go()
+
+    def _go(self) -> None:
+        volume = self._scene.reference
+        if volume is None:
+            self.banner.show_error(_NO_VOLUME)
+            return
+        try:
+            nm = read_position(self.field.text(), volume.levels[0])
+        except UserError as error:
+            self.banner.show_error(str(error))
+            return
+        low, high = volume.levels[0].bounds_nm
+        if ((nm < low) | (nm > high)).any():
+            first = voxel_text(low, volume.levels[0])
+            last = voxel_text(high, volume.levels[0])
+            self.banner.show_error(
+                f"{self.field.text()[:80]} lies outside the volume, which goes from {first} "
+                f"to {last} (x, y, z in voxels)"
+            )
+            return
+        self.banner.clear()
+        self._links.cursor.go_to_nm(nm)
+
+    def _follow_toggled(self, value: bool) -> None:
+        self._scene.place.follow = value
+
+    def _toggle(self, title: str, part: Any) -> Any:
+        action = self.menu.addAction(title)
+        action.setCheckable(True)
+        action.setChecked(part.helper.wanted)
+
+        def toggled(value: bool) -> None:
+            part.helper.wanted = value
+
+        action.toggled.connect(toggled)
+        part.helper.wanted_changed.connect(action.setChecked)
+        return action
+
+    def _show(self) -> None:
+        volume, place, nm = self._scene.reference, self._scene.place, self.nm
+        ready = volume is not None
+        set_ready(self.field, ready, _NO_VOLUME)
+        set_ready(self.copy_button, ready and nm is not None, _NO_VOLUME)
+        if volume is None or nm is None:
+            self.label.setText("")
+            return
+        parts = [f"{nm_text(nm)} (z, y, x)", f"voxel {voxel_text(nm, volume.levels[0])} (x, y, z)"]
+        if place.index is not None:
+            parts.append(index_text(place.index))
+        elif place.nm is None:
+            parts.append(f"slice {place.slice_index}")
+        value = self._value()
+        if value:
+            parts.append(value)
+        text = "  -  ".join(parts)
+        self.label.setText(text)
+        self.label.setToolTip("\n".join(parts))
+
+    def _value(self) -> str:
+        place = self._scene.place
+        if place.nm is None:
+            return ""
+        if place.came_from == STRAIGHTENED:
+            return value_under(self._scene.straight, self._scene.straight.cursor.position)
+        viewer = self._scene.viewer
+        world = np.array(viewer.dims.point, float)
+        world[-3:] = place.nm
+        return value_under(viewer, tuple(world.tolist()))
