@@ -21,7 +21,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -56,7 +55,15 @@ _WAITS = {
 _WAITING_LINE = re.compile(
     r"\b(sleep|acquire|recv|recv_into|select|wait|join|urlopen|result)\s*\(|^\s*with .*lock",
 )
-_PAINTS = {"paintGL", "paintEvent", "on_draw", "_draw_scene", "_on_paint", "on_paint", "swap_buffers"}
+_PAINTS = {
+    "paintGL",
+    "paintEvent",
+    "on_draw",
+    "_draw_scene",
+    "_on_paint",
+    "on_paint",
+    "swap_buffers",
+}
 #: While Qt's own code handles these for napari's window, it draws.
 _PAINT_EVENTS = {"UpdateRequest", "Paint"}
 _LAYERS = {
@@ -345,16 +352,16 @@ class Machine:
     """A process that does nothing but beat: when it stands still, so does the machine."""
 
     def start(self) -> None:
-        self._file = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen([sys.executable, "-I", "-S", "-c", _BEATING], stdout=self._file)
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _BEATING], stdout=subprocess.PIPE, text=True
+        )
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait()
-        self._file.seek(0)
-        lines = [line.split() for line in self._file.read().splitlines()]
-        self._file.close()
-        self._still = [(float(a), float(b)) for a, b in (line for line in lines if len(line) == 2)]
+        text, _ = self._process.communicate()
+        # The last line may have been cut off.
+        lines = [line.split() for line in text.splitlines() if line.count(" ") == 1]
+        self._still = [(float(start), float(end)) for start, end in lines]
 
     def still(self, start: float, end: float) -> float:
         """Seconds between these times of `time.monotonic` in which it stood still."""

@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = 20.0) -> 
             value = condition()
             if value:
                 found.append(value)
-        except BaseException as error:  # raised again below, outside Qt
+        except BaseException as error:  # noqa: BLE001 - raised again below, outside Qt
             wrong.append(error)
         for note in around_checks:
             note()
@@ -107,6 +107,7 @@ class Person:
 
     def __init__(self) -> None:
         self._display = Display()
+        self._last_press = (QPoint(-1000, -1000), 0.0)
         assert self._display.has_extension("XTEST")
 
     def close(self) -> None:
@@ -117,6 +118,10 @@ class Person:
 
     def move(self, to: QPoint) -> None:
         """Move the mouse to a point of the screen, and wait until Qt knows."""
+        if QCursor.pos() == to:  # no event for a mouse that stays: come from beside
+            xtest.fake_input(self._display, X.MotionNotify, x=to.x() + 3, y=to.y())
+            self._display.sync()
+            settle("the mouse to be beside")
         xtest.fake_input(self._display, X.MotionNotify, x=to.x(), y=to.y())
         self._display.sync()
         wait_until(lambda: QCursor.pos() == to, "the mouse to be where it was moved to")
@@ -125,6 +130,15 @@ class Person:
     def press(self, button: str = "left") -> None:
         """Press a mouse button where the mouse is."""
         self._fake(X.ButtonPress, _BUTTONS[button])
+        self._last_press = (QCursor.pos(), time.monotonic())
+
+    def _not_twice(self) -> None:
+        """Wait as long as a press here would make a double click of the last one."""
+        place, when = self._last_press
+        apart = (QCursor.pos() - place).manhattanLength()
+        interval = QApplication.doubleClickInterval() / 1000 + 0.05
+        if apart < 20:
+            wait_until(lambda: time.monotonic() - when > interval, "no double click")
 
     def release(self, button: str = "left") -> None:
         """Release it."""
@@ -134,6 +148,7 @@ class Person:
         """Click at a point of the screen; `hold` names modifiers: "Shift", "Ctrl-Shift"."""
         self.move(to)
         with self.holding(hold):
+            self._not_twice()
             for _ in range(times):
                 self.press(button)
                 self.release(button)
@@ -151,6 +166,7 @@ class Person:
         """Drag along `path`; within the context the button is still down."""
         self.move(path[0])
         with self.holding(hold):
+            self._not_twice()
             self.press(button)
             settle("the press to be handled")
             for point in path[1:]:
