@@ -19,6 +19,10 @@ class UserError(OuroborosError, ValueError):
     exit_code = 2
 
 
+class ResolutionNeeded(UserError):
+    """A volume does not say how large its voxels are: whoever opens it must."""
+
+
 class SourceError(OuroborosError, OSError):
     """A source did not deliver: refused, silent, or a chunk that cannot be decoded."""
 

@@ -190,11 +190,11 @@ def parse_quantity(text: object) -> tuple[Fraction, str] | None:
     return Fraction(match[1] or 1), match[2]
 
 
-def no_resolution(shown: str, why: str, guess: Sequence[Fraction] | None = None) -> UserError:
+def no_resolution(shown: str, why: str, guess: Sequence[Fraction] | None = None) -> ResolutionNeeded:
     """Return the error for a volume whose voxels have no known size."""
     example = "Z,Y,X" if guess is None else ",".join(f"{float(g):g}" for g in guess)
     hint = "" if guess is None else " if those numbers are nm"
-    return UserError(
+    return ResolutionNeeded(
         f"{shown} {why}; give the size of a voxel in nm with --resolution {example}{hint}"
     )
 
