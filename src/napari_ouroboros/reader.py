@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Notice, OuroborosError, UserError
 from napari_ouroboros.geometry.grid import Grid
 from napari_ouroboros.layers import LayerData, array_layers, space, volume_layers
 
 if TYPE_CHECKING:
-    from napari_ouroboros.neuroglancer import State, VolumeSource
+    from napari_ouroboros.neuroglancer import State
     from napari_ouroboros.volumes import Volume
 
 ReaderFunction = Callable[[str | list[str]], list[LayerData]]
@@ -130,6 +129,7 @@ def _name(url: str) -> str:
 def read_state_layers(path: str | list[str]) -> list[LayerData]:
     """Return the volumes of a state in the nm of its first volume, and its points on top."""
     from napari_ouroboros.neuroglancer import read_state
+    from napari_ouroboros.neuroglancer.between import between
     from napari_ouroboros.volumes import open_volume
 
     state = read_state(_one(path))
@@ -142,7 +142,7 @@ def read_state_layers(path: str | list[str]) -> list[LayerData]:
         source = state.volume_source(layer.name)
         volume = open_volume(source.url)
         reference = reference or volume
-        affine = _between(source, volume, first, reference)
+        affine = between(source, volume, first, reference)
         for data, meta, kind in volume_layers(volume, layer.name, source.kind == "segmentation"):
             found.append((data, meta if affine is None else {**meta, "affine": affine}, kind))
     assert reference is not None
@@ -168,47 +168,6 @@ def _points(state: State, name: str, volume: Volume) -> list[LayerData]:
         "metadata": {"napari-ouroboros": {"state": state.origin}},
     }
     return [(finest.to_index(points), meta, "points")]
-
-
-def _between(
-    source: VolumeSource, volume: Volume, first: VolumeSource, reference: Volume
-) -> NDArray[np.float64] | None:
-    """Return the (4, 4) zyx matrix from nm of a volume to nm of the first; None where they agree.
-
-    Both go through the global space of the state, as their transforms say.
-    """
-    from napari_ouroboros.neuroglancer.placement import Placement
-    from napari_ouroboros.neuroglancer.source_space import ARRAYS, source_space
-
-    plain = source.transform is None and first.transform is None
-    if plain and not {source.format, first.format} & set(ARRAYS):
-        return None
-
-    def from_global(of: VolumeSource, at: Volume) -> tuple[Placement, NDArray[np.float64]]:
-        resolution = at.levels[0].resolution[::-1]
-        placement = Placement(
-            of.transform,
-            lambda: resolution,
-            f"layer {of.layer!r}",
-            source_space(of.url, of.format),
-        )
-        corners = placement.from_global(np.vstack([np.zeros(3), np.eye(3)]))
-        matrix = np.eye(4)
-        matrix[:3, 3] = corners[0]
-        matrix[:3, :3] = (corners[1:] - corners[0]).T
-        return placement, matrix
-
-    there, to_there = from_global(source, volume)
-    here, to_here = from_global(first, reference)
-    if set(there.names) != set(here.names):
-        raise UserError(
-            f"layers {source.layer!r} and {first.layer!r} lie in different dimensions "
-            f"({', '.join(there.names)} and {', '.join(here.names)}); show them one by one"
-        )
-    order = np.eye(4)
-    order[:3, :3] = [[float(a == b) for a in there.names] for b in here.names]
-    matrix = to_here @ order @ np.linalg.inv(to_there)
-    return None if np.allclose(matrix, np.eye(4), rtol=1e-9, atol=1e-6) else matrix
 
 
 def read_recipe_layers(path: str | list[str]) -> list[LayerData]:
