@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "reader": {"errors", "geometry", "volumes", "neuroglancer", "operations", "layers"},
     "writer": {"errors", "geometry", "volumes", "neuroglancer", "operations"},
     "sample_data": {"errors", "operations", "reader", "layers"},
-    "widgets": {"errors", "geometry", "volumes", "neuroglancer", "operations", "layers"},
+    "widgets": {"errors", "geometry", "volumes", "neuroglancer", "operations", "layers", "reader"},
 }
 WINDOW = {"qtpy", "napari", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide6", "vispy"}
 HEAVY = {

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.neuroglancer import State
     from napari_ouroboros.volumes import Volume
 
-ReaderFunction = Callable[[str | list[str]], list[LayerData]]
+#: Takes a path, and whether to measure contrast (see `napari_ouroboros.layers.volume_layers`).
+ReaderFunction = Callable[..., list[LayerData]]
 
 #: States and recipes are far smaller; a bigger JSON is somebody else's.
 _LARGEST_JSON = 32 << 20
@@ -112,21 +113,21 @@ def _one(path: str | list[str]) -> str:
     return path if isinstance(path, str) else path[0]
 
 
-def read_volume_layers(path: str | list[str]) -> list[LayerData]:
+def read_volume_layers(path: str | list[str], measure: bool = True) -> list[LayerData]:
     """Return the layer of a volume's folder, its ``info`` file or its URL."""
     from napari_ouroboros.volumes import open_volume
 
     where = _one(path)
     if "://" not in where and os.path.basename(where) == "info":
         where = os.path.dirname(where) or os.curdir
-    return volume_layers(open_volume(where), _name(where))
+    return volume_layers(open_volume(where), _name(where), measure=measure)
 
 
 def _name(url: str) -> str:
     return url.split("|")[0].rstrip("/").rsplit("/", 1)[-1] or url
 
 
-def read_state_layers(path: str | list[str]) -> list[LayerData]:
+def read_state_layers(path: str | list[str], measure: bool = True) -> list[LayerData]:
     """Return the volumes of a state in the nm of its first volume, and its points on top."""
     from napari_ouroboros.neuroglancer import read_state
     from napari_ouroboros.neuroglancer.between import between
@@ -143,7 +144,8 @@ def read_state_layers(path: str | list[str]) -> list[LayerData]:
         volume = open_volume(source.url)
         reference = reference or volume
         affine = between(source, volume, first, reference)
-        for data, meta, kind in volume_layers(volume, layer.name, source.kind == "segmentation"):
+        labels = source.kind == "segmentation"
+        for data, meta, kind in volume_layers(volume, layer.name, labels, measure):
             found.append((data, meta if affine is None else {**meta, "affine": affine}, kind))
     assert reference is not None
     for layer in state.annotation_layers:
@@ -170,7 +172,7 @@ def _points(state: State, name: str, volume: Volume) -> list[LayerData]:
     return [(finest.to_index(points), meta, "points")]
 
 
-def read_recipe_layers(path: str | list[str]) -> list[LayerData]:
+def read_recipe_layers(path: str | list[str], measure: bool = True) -> list[LayerData]:
     """Return the straightened file beside the recipe; without one, the centre line in the volume.
 
     Never both: they lie in two spaces, and one window shows one.
@@ -187,7 +189,7 @@ def read_recipe_layers(path: str | list[str]) -> list[LayerData]:
             s = straightening
             return _tiff_layers(beside, (s.mean_spacing_nm, s.pitch_nm, s.pitch_nm), about)
         if beside.is_dir() and _is_volume(beside):
-            return read_volume_layers(str(beside))
+            return read_volume_layers(str(beside), measure)
     grid = _grid_of(content) or Grid((1, 1, 1), (straightening.pitch_nm,) * 3, (0, 0, 0))
     meta = {
         "name": f"{base} centre line",

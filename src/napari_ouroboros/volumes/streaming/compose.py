@@ -154,7 +154,8 @@ def _put(
         np.arange(*along.indices(size)) if isinstance(along, slice) else along
         for along, size in zip(wanted, chunk.shape[1:], strict=True)
     ]
-    out[(slice(None), *target)] = chunk[(slice(None), *np.ix_(*arrays))]
+    picked: tuple[Any, ...] = (slice(None), *np.ix_(*arrays))
+    out[(slice(None), *target)] = chunk[picked]
 
 
 def at_hand(

@@ -58,6 +58,12 @@ class StreamedLevel:
         return self.pyramid.volume.dtype
 
     @property
+    def channel(self) -> int | None:
+        """The one channel that is left of several; None: all that the volume has."""
+        last = self._axes[3] if len(self._axes) > 3 else None
+        return last if isinstance(last, int) else None
+
+    @property
     def size(self) -> int:
         """Number of values."""
         size = 1
@@ -131,7 +137,8 @@ class StreamedLevel:
 
     def _picked(self, keys: tuple[Any, ...]) -> NDArray[Any]:
         """Read what arrays of indices or of booleans pick, as numpy would, through their box."""
-        picks: NDArray[Any] = np.asarray(self._box_of(keys, low := []))
+        low: list[Any] = []
+        picks: NDArray[Any] = np.asarray(self._box_of(keys, low))
         shifted = []
         for one, start in zip(keys, low, strict=True):
             shifted.append(one if start is None else np.asarray(one) - start)

@@ -277,7 +277,7 @@ class ChunkLoader:
 
     def _what_fits(self, chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
         room = 0.5 * self._kept.limit_bytes
-        wish = []
+        wish: list[Chunk] = []
         for chunk in dict.fromkeys(chunks):
             room -= self._bytes[chunk[0]]
             if room < 0 and wish:

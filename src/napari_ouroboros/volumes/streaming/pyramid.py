@@ -226,7 +226,7 @@ class StreamedPyramid:
         if last.real:  # small, and then every fast look at another place shows something
             grid = self.volume.mip(last.mip).chunk_grid
             if math.prod(grid) <= _MOST_AHEAD:
-                wish += [(last.mip, index) for index in np.ndindex(*grid)]  # type: ignore[misc]
+                wish += [(last.mip, index) for index in np.ndindex(*grid)]
         return wish
 
 
@@ -256,14 +256,11 @@ def _with_coarser(boxes: Sequence[Box]) -> tuple[tuple[Box, ...], list[Index]]:
         shape = (z, y, x)
     if not strides:
         return tuple(boxes), []
-    padded: list[Box] = []
     whole = [n * s for n, s in zip(shape, stride, strict=True)]  # of the coarsest level
     coarsest = _lengths(boxes[-1], (1, 1, 1))
-    for box in boxes:
-        lengths = _lengths(box, (1, 1, 1))
-        z, y, x = (
-            (start, start + n * w // c)
-            for (start, _), n, w, c in zip(box, lengths, whole, coarsest, strict=True)
-        )
-        padded.append((z, y, x))
-    return tuple(padded), strides
+
+    def pad(box: Box, axis: int) -> tuple[int, int]:
+        start, stop = box[axis]
+        return start, start + (stop - start) * whole[axis] // coarsest[axis]
+
+    return tuple((pad(box, 0), pad(box, 1), pad(box, 2)) for box in boxes), strides

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
-
-from napari_ouroboros.widgets.streaming.watching import watch
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from superqt import QElidingLabel
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
     from napari_ouroboros.volumes.streaming import Status
+    from napari_ouroboros.widgets.streaming.watching import Watcher
 
-_LONGEST = 60  # letters of a reason that are shown; the tooltip has all
+_LONGEST = 60  # letters of a name and of a reason that are shown; the tooltip has all
 
 
 def sentence(status: Status, names: list[str]) -> str:
     """What the sign says; nothing when there is nothing to say."""
-    of = names[0] if len(names) == 1 else f"{len(names)} layers"
+    of = _short(names[0]) if len(names) == 1 else f"{len(names)} layers"
     if status.failed:
-        reason = status.problem
-        if len(reason) > _LONGEST:
-            reason = reason[: _LONGEST - 1] + "…"
-        return f"{_chunks(status.failed)} of {of} failed: {reason}"
+        return f"{_chunks(status.failed)} of {of} failed: {_short(status.problem)}"
     if status.loading:
         return f"loading {_chunks(status.loading)} of {of}"
     return ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _chunks(n: int) -> str:
@@ -38,23 +37,24 @@ class LoadingSign(QWidget):
 
     Parameters
     ----------
-    viewer : ViewerModel
+    watcher : Watcher
+        Of the viewer: ``watch(viewer)``.
     parent : QWidget, optional
     """
 
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+    def __init__(self, watcher: Watcher, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._watcher = watch(viewer)
-        self._text = QLabel(self)
-        self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._watcher = watcher
+        self._text = QElidingLabel(parent=self)  # a long reason must not widen the window
         self._retry = QPushButton("Retry", self)
         self._retry.setToolTip("Ask again for the chunks that could not be had")
-        self._retry.clicked.connect(self._watcher_retry)
+        self._retry.clicked.connect(self._ask_again)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
-        layout.addWidget(self._text, 1)
+        layout.addWidget(self._text)
         layout.addWidget(self._retry)
-        self._watcher.changed.connect(self._update)
+        # Held weakly by the signal, and nothing of it is called once the window has gone.
+        watcher.changed.connect(self._update)
         self._update()
 
     @property
@@ -67,17 +67,14 @@ class LoadingSign(QWidget):
         """The button; seen when something has failed."""
         return self._retry
 
-    def disconnect_all(self) -> None:
-        """Listen to nothing any more. Harmless when called twice."""
-        self._watcher.changed.disconnect(self._update, missing_ok=True)
-
-    def _watcher_retry(self) -> None:
+    def _ask_again(self) -> None:
         self._watcher.retry()
 
     def _update(self) -> None:
         status = self._watcher.status
         text = sentence(status, self._watcher.names)
-        self._text.setText(text)
-        self._text.setToolTip(status.problem or text)
+        if text != self.text:
+            self._text.setText(text)
+            self._text.setToolTip(status.problem or text)
         self._retry.setVisible(bool(status.failed))
         self.setVisible(bool(text))

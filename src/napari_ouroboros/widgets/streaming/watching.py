@@ -168,6 +168,7 @@ class Watcher:
             viewer.layers.events.inserted.disconnect(self._inserted)
             viewer.layers.events.removed.disconnect(self._removed)
             viewer.dims.events.ndisplay.disconnect(self._ndisplay_changed)
+        self.changed.disconnect()  # the sign may have gone already
         for key in list(self._watched):
             self._drop(key)
         self._worker.close()
@@ -300,9 +301,11 @@ def watch(viewer: ViewerModel) -> Watcher:
     if viewer not in _watchers:
         from napari_ouroboros.widgets import gui_thread
         from napari_ouroboros.widgets.streaming.timer import later
+        from napari_ouroboros.widgets.streaming.window import furnish
 
         gui_thread.prepare()
-        _watchers[viewer] = Watcher(viewer, gui_thread.deliver, later)
+        watcher = _watchers[viewer] = Watcher(viewer, gui_thread.deliver, later)
+        furnish(viewer, watcher)
     return _watchers[viewer]
 
 

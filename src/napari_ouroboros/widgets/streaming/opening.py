@@ -1,0 +1,33 @@
+"""napari's File > Open with the viewer at hand: what is opened there streams.
+
+The window waits for the metadata only; the contrast is measured afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_ouroboros import reader
+
+if TYPE_CHECKING:
+    from napari_ouroboros.layers import LayerData
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
+    """See `napari_ouroboros.reader.get_reader`."""
+    function = reader.get_reader(path)
+    return None if function is None else partial(_read, function)
+
+
+def _read(function: reader.ReaderFunction, path: str | list[str]) -> list[LayerData]:
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    if viewer is None:
+        return function(path)
+    from napari_ouroboros.widgets.streaming.watching import watch
+
+    watch(viewer)
+    return function(path, measure=False)
