@@ -82,6 +82,10 @@ class Curve:
         """Position in nm, first and second derivative, (n, 3) each, at parameters (n,)."""
         return self._spline(t) + self._origin, self._spline(t, 1), self._spline(t, 2)
 
+    def speeds(self, t: Float) -> Float:
+        """First derivatives (n, 3) at parameters (n,)."""
+        return self._spline(t, 1)
+
     def arc_length(self, t: Float) -> Float:
         """Arc lengths (n,) nm of parameters (n,)."""
         return self._arc.value(t)
