@@ -59,6 +59,8 @@ class LiveMap:
 
     #: A new state is there: ``(state, the one before)``; in the GUI thread.
     changed = Signal(LiveState, LiveState)
+    #: The trace or the settings have changed: `state` is of yesterday until it changes, too.
+    requested = Signal()
 
     def __init__(self, settings: SliceSettings, deliver: Deliver) -> None:
         self._settings = settings
@@ -102,6 +104,7 @@ class LiveMap:
         volume, trace = self._volume, self._trace
         self._generation += 1
         generation = self._generation
+        self.requested.emit()
         if volume is None or trace is None:
             self._worker.cancel()
             problem = NO_VOLUME if volume is None else NO_TRACE

@@ -45,6 +45,8 @@ class Scene:
 
     #: Volumes shown in the viewer have come, gone or changed their order.
     volumes_changed = Signal()
+    #: The scene ends: whatever was made for it ends, too.
+    closing = Signal()
 
     def __init__(self, viewer: ViewerModel, deliver: Deliver) -> None:
         from napari.components import ViewerModel
@@ -90,6 +92,7 @@ class Scene:
         if self._closed:
             return
         self._closed = True
+        self.closing.emit()
         viewer = self._viewer()
         if viewer is not None:
             viewer.layers.events.inserted.disconnect(self._layers_changed)
