@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.errors import ResolutionNeeded, SourceError, UserError
 from napari_ouroboros.volumes.formats.json_values import Triple, brief, exact
 
 #: Voxels that a volume can hold. bool is read as uint8.
@@ -190,7 +190,9 @@ def parse_quantity(text: object) -> tuple[Fraction, str] | None:
     return Fraction(match[1] or 1), match[2]
 
 
-def no_resolution(shown: str, why: str, guess: Sequence[Fraction] | None = None) -> ResolutionNeeded:
+def no_resolution(
+    shown: str, why: str, guess: Sequence[Fraction] | None = None
+) -> ResolutionNeeded:
     """Return the error for a volume whose voxels have no known size."""
     example = "Z,Y,X" if guess is None else ",".join(f"{float(g):g}" for g in guess)
     hint = "" if guess is None else " if those numbers are nm"
