@@ -232,6 +232,20 @@ def volume_layers(
     return array_layers(pyramid.levels, meta, "image")
 
 
+class _OneLevel(Sequence[Any]):
+    """A single level of labels: napari takes a list of one for the array alone, plane by plane."""
+
+    def __init__(self, levels: Sequence[Any]) -> None:
+        self._levels = tuple(levels)
+        self.dtype = levels[0].dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._levels[key]
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+
 def array_layers(
     levels: Sequence[da.Array | StreamedLevel],
     meta: dict[str, Any],
@@ -250,7 +264,10 @@ def array_layers(
 
     def layer(channel: Any, more: dict[str, Any]) -> LayerData:
         data = [level[channel] for level in levels]
-        return data if meta.get("multiscale") else data[0], {**meta, **more}, kind
+        shown: Any = data if meta.get("multiscale") else data[0]
+        if kind == "labels" and len(data) == 1 and meta.get("multiscale"):
+            shown = _OneLevel(data)
+        return shown, {**meta, **more}, kind
 
     shape = levels[0].shape
     if len(shape) == 3:
