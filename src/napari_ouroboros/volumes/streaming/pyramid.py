@@ -181,7 +181,8 @@ class StreamedPyramid:
         if isinstance(channels, range):
             found = found[..., spatial[3]]
         found = found[tuple(backwards)]
-        return found[tuple(0 if isinstance(axis, int) else slice(None) for axis in axes)]
+        gone = tuple(0 if isinstance(axis, int) else slice(None) for axis in axes)
+        return np.asarray(found[gone])  # without axes numpy makes it a number
 
     def _n(self, channels: slice) -> int:
         return len(range(*channels.indices(self.volume.channels)))
