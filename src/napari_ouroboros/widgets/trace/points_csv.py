@@ -28,9 +28,7 @@ def csv_text(points_nm: ArrayLike, resolution: ArrayLike) -> str:
     voxels = points / np.asarray(resolution, np.float64)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["order", "z [nm]", "y [nm]", "x [nm]", "z [voxel]", "y [voxel]", "x [voxel]"]
-    )
+    writer.writerow(["order", "z [nm]", "y [nm]", "x [nm]", "z [voxel]", "y [voxel]", "x [voxel]"])
     for i, (a, b) in enumerate(zip(points.tolist(), voxels.tolist(), strict=True)):
         writer.writerow([i, *map(repr, a), *(f"{v:.10g}" for v in b)])
     return out.getvalue()
@@ -129,7 +127,8 @@ class _Columns:
 
     def point(self, row: list[str], line: str) -> list[float]:
         return [
-            _number(row, i, axis, line) for i, axis in zip(self.places, ("z", "y", "x"), strict=True)
+            _number(row, i, axis, line)
+            for i, axis in zip(self.places, ("z", "y", "x"), strict=True)
         ]
 
 
