@@ -56,6 +56,8 @@ class Content(Protocol):
         What can be read instead of the truth, from the truth itself to the coarsest.
     serial : int
         Grows with every content that is made.
+    about : dict
+        For the layer's metadata.
     """
 
     shape: tuple[int, int, int]
@@ -64,6 +66,7 @@ class Content(Protocol):
     scale_nm: tuple[float, float, float]
     mips: tuple[int, ...]
     serial: int
+    about: dict[str, Any]
 
     def is_here(self, want: Want, mip: int) -> bool:
         """Whether `read` would not wait for anything slow."""
@@ -109,6 +112,7 @@ class LiveContent:
         self.mip, self.interpolation, self.picked = mip, interpolation, picked
         self.volume: Volume = preview.volume
         self.serial = next_serial()
+        self.about: dict[str, Any] = {"state": "preview"}
         self.shape = map_.shape
         self.dtype = self.volume.dtype
         self.channels = self.volume.channels

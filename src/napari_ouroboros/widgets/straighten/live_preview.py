@@ -1,0 +1,393 @@
+"""The straightened layers of a scene: one for each chosen volume layer, following the map."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_ouroboros.errors import UserError, one_line
+from napari_ouroboros.widgets.scene.live import NO_TRACE, NO_VOLUME
+from napari_ouroboros.widgets.straighten.carry import carried
+from napari_ouroboros.widgets.straighten.placement import shift_between
+from napari_ouroboros.widgets.straighten.straight_layer import StraightLayer, kind_of
+from napari_ouroboros.widgets.straighten.volume_feed import VolumeFeed
+from napari_ouroboros.widgets.streaming import volume_of
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.widgets.scene import LiveState, Scene
+
+# After so long a picture that is not of now is dimmed; sooner it would flicker under a drag.
+_PATIENCE = 0.3
+
+
+class LivePreview:
+    """Fills ``scene.straight.layers``; there is one per scene: `live_preview_of`.
+
+    Parameters
+    ----------
+    scene : Scene
+        Held weakly.
+
+    Attributes
+    ----------
+    problems : dict of Layer to str
+        Volume layers that cannot be shown straightened, each with one line on why.
+    """
+
+    #: Which layers are shown straightened has changed, or why one cannot be.
+    layers_changed = Signal()
+    #: Another picture is shown, or the same one has become stale or current.
+    picture_changed = Signal()
+    #: Something could not be read: one line. "" once it could.
+    problem_changed = Signal(str)
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = weakref.ref(scene)
+        self._deliver = scene.deliver
+        self._unwanted: weakref.WeakSet[Layer] = weakref.WeakSet()
+        self._shown: dict[Layer, StraightLayer] = {}
+        self._feeds: dict[tuple[Any, ...], VolumeFeed] = {}
+        self.problems: dict[Layer, str] = {}
+        self._map: Straightening | None = None
+        self._place = float(scene.place.slice_index)
+        self._busy = False
+        self._is_dim = False
+        self._problem = ""
+        self._timer: threading.Timer | None = None
+        self._closed = False
+        scene.live.changed.connect(self._live_changed)
+        scene.live.requested.connect(self._map_requested)
+        scene.volumes_changed.connect(self.update)
+        scene.place.slice_changed.connect(self._slice_changed)
+        scene.settings.events.interpolation.connect(self._interpolation_changed)
+        scene.straight.layers.events.removed.connect(self._straightened_removed)
+        scene.straight.dims.events.ndisplay.connect(self._ndisplay_changed)
+        scene.closing.connect(self.close)
+        self.update()
+
+    # -- what is shown --------------------------------------------------------------------
+
+    @property
+    def scene(self) -> Scene:
+        """The scene; RuntimeError once it has gone."""
+        scene = self._scene()
+        if scene is None:
+            raise RuntimeError("the scene of this preview has been closed")
+        return scene
+
+    @property
+    def candidates(self) -> list[Layer]:
+        """Layers of the viewer that can be straightened, the lowest first."""
+        return self.scene.volume_layers
+
+    def is_chosen(self, layer: Layer) -> bool:
+        """Whether a volume layer is to be shown straightened; all are, until one is not wanted."""
+        return layer not in self._unwanted
+
+    def choose(self, layer: Layer, wanted: bool) -> None:
+        """Show a volume layer straightened, or not."""
+        if wanted == self.is_chosen(layer):
+            return
+        if wanted:
+            self._unwanted.discard(layer)
+        else:
+            self._unwanted.add(layer)
+        self.update()
+
+    def straightened(self, layer: Layer) -> Layer | None:
+        """Return the straightened layer of a volume layer."""
+        shown = self._shown.get(layer)
+        return None if shown is None else shown.layer
+
+    def feed_of(self, layer: Layer) -> VolumeFeed | None:
+        """Return where the pictures of a volume layer come from."""
+        shown = self._shown.get(layer)
+        return None if shown is None else shown.source
+
+    @property
+    def shown(self) -> list[StraightLayer]:
+        """What is shown, in the order of the volume layers."""
+        return [self._shown[x] for x in self.candidates if x in self._shown]
+
+    @property
+    def idle(self) -> bool:
+        """Whether all pictures are the truth of this moment, or cannot be had."""
+        return self.scene.live.idle and all(feed.feed.idle for feed in self._feeds.values())
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether some picture is not of the trace, settings and slice of this moment."""
+        live = self.scene.live
+        if live.state.map is None or not live.idle or live.state.map is not self._map:
+            return True
+        return any(feed.feed.is_stale for feed in self._feeds.values())
+
+    @property
+    def problem(self) -> str:
+        """Why a picture could not be had; "" where all is well."""
+        return self._problem
+
+    def retry(self) -> None:
+        """Ask again for what could not be read."""
+        for feed in self._feeds.values():
+            feed.feed.retry()
+        self._look_at_problems()
+
+    def update(self) -> None:
+        """Bring the straightened layers in line with the volumes, the choice and the map."""
+        scene = self._scene()
+        if self._closed or scene is None:
+            return
+        candidates = scene.volume_layers
+        before = (set(self._shown), dict(self.problems))
+        for layer in [x for x in self._shown if x not in candidates or not self.is_chosen(x)]:
+            self._drop(layer)
+        self.problems = {}
+        state = scene.live.state
+        if state.map is not None:
+            reference = next((x for x in candidates if volume_of(x) is scene.live.volume), None)
+            for layer in candidates:
+                if self.is_chosen(layer) and reference is not None:
+                    self._add(layer, reference, state)
+            if not before[0] and self._shown:
+                # napari goes to the middle of the first layer that a viewer gets.
+                self._go_to(min(round(self._place), len(state.map.frames) - 1))
+        self._close_unused()
+        if before != (set(self._shown), self.problems):
+            self.layers_changed.emit()
+        self._look_at_age()
+
+    def close(self) -> None:
+        """Stop following, remove the layers, give the memory back. Harmless when repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        scene = self._scene()
+        if self._timer is not None:
+            self._timer.cancel()
+        if scene is not None:
+            scene.live.changed.disconnect(self._live_changed)
+            scene.live.requested.disconnect(self._map_requested)
+            scene.volumes_changed.disconnect(self.update)
+            scene.place.slice_changed.disconnect(self._slice_changed)
+            scene.settings.events.interpolation.disconnect(self._interpolation_changed)
+            scene.straight.layers.events.removed.disconnect(self._straightened_removed)
+            scene.straight.dims.events.ndisplay.disconnect(self._ndisplay_changed)
+            scene.closing.disconnect(self.close)
+            _previews.pop(scene, None)
+        for layer in list(self._shown):
+            self._drop(layer)
+        self._close_unused()
+
+    # -- layers ---------------------------------------------------------------------------
+
+    def _add(self, layer: Layer, reference: Layer, state: LiveState) -> None:
+        """Show a volume layer straightened, or note why not."""
+        scene = self.scene
+        volume = volume_of(layer)
+        assert volume is not None
+        assert scene.live.volume is not None
+        assert state.map is not None
+        try:
+            shift = shift_between(layer, reference)
+        except UserError as error:
+            self.problems[layer] = one_line(error)
+            self._drop(layer)
+            return
+        labels = kind_of(layer) == "labels"
+        key = (volume, labels, None if shift is None else tuple(shift.tolist()))
+        shown = self._shown.get(layer)
+        if shown is not None and self._feeds.get(key) is shown.source:
+            return
+        self._drop(layer)
+        source = self._feeds.get(key)
+        if source is None:
+            source = VolumeFeed(volume, labels, shift, scene.deliver)
+            source.feed.arrived.connect(self._picture_arrived)
+            source.feed.failed.connect(self._look_at_problems)
+            source.picks.changed.connect(self._picks_changed)
+            self._feeds[key] = source
+        if source.live is None:
+            source.feed.show(
+                source.cut(state.map, scene.live.volume, state.mip, scene.settings.interpolation)
+            )
+        self._busy = True
+        try:
+            self._shown[layer] = StraightLayer(scene, layer, source)
+        finally:
+            self._busy = False
+        self._map = state.map
+
+    def _drop(self, layer: Layer) -> None:
+        shown = self._shown.pop(layer, None)
+        if shown is None:
+            return
+        self._busy = True
+        try:
+            shown.close()
+        finally:
+            self._busy = False
+
+    def _close_unused(self) -> None:
+        used = {id(shown.source) for shown in self._shown.values()}
+        for key, feed in list(self._feeds.items()):
+            if id(feed) not in used:
+                del self._feeds[key]
+                feed.feed.arrived.disconnect(self._picture_arrived)
+                feed.feed.failed.disconnect(self._look_at_problems)
+                feed.picks.changed.disconnect(self._picks_changed)
+                feed.close()
+
+    def _straightened_removed(self, event: Any) -> None:
+        """The user removed a straightened layer: its volume is not wanted any more."""
+        if self._busy:
+            return
+        for layer, shown in list(self._shown.items()):
+            if shown.layer is event.value:
+                self._unwanted.add(layer)
+        self.update()
+
+    # -- following ------------------------------------------------------------------------
+
+    def _live_changed(self, new: LiveState, _old: LiveState) -> None:
+        if new.map is None:
+            if new.problem in (NO_VOLUME, NO_TRACE):
+                self._map = None
+                for layer in list(self._shown):
+                    self._drop(layer)
+                self._close_unused()
+                self.layers_changed.emit()
+            self._look_at_age()
+            return
+        before, self._map = self._map, new.map
+        if before is not None:
+            self._place = carried(before, new.map, self._place)
+        self._place = min(max(self._place, 0.0), len(new.map.frames) - 1.0)
+        k = round(self._place)
+        if before is not None and len(new.map.frames) < len(before.frames):
+            # First to a slice that stays: napari would choose one when the others go.
+            self._go_to(k)
+        self._cut()
+        self._go_to(k)
+        self.update()
+
+    def _cut(self) -> None:
+        """Make all pictures anew from the state of this moment."""
+        scene = self.scene
+        state = scene.live.state
+        if state.map is None or scene.live.volume is None:
+            return
+        for feed in self._feeds.values():
+            feed.feed.show(
+                feed.cut(state.map, scene.live.volume, state.mip, scene.settings.interpolation)
+            )
+        for shown in list(self._shown.values()):
+            shown.show()
+        self._look_at_age()
+
+    def _go_to(self, k: int) -> None:
+        """Show a slice; the main viewer stays where it is, since nobody asked it to move."""
+        scene = self.scene
+        scene.place.go_to_slice(k, "volume")
+        for shown in self._shown.values():
+            scale = float(shown.layer.scale[-3])
+            if scene.straight.dims.ndim == 3 and scene.straight.dims.ndisplay == 2:
+                nm = k * scale
+                if abs(scene.straight.dims.point[0] - nm) > 1e-6 * scale:
+                    scene.straight.dims.set_point(0, nm)
+            return
+
+    def _slice_changed(self, k: int, _by: str) -> None:
+        # Not when a shorter map cuts the slices: the place of the old one is carried over.
+        if self._map is not None and self.scene.live.state.map is self._map:
+            if k != round(self._place):
+                self._place = float(k)
+            self._look_at_age()
+
+    def _interpolation_changed(self) -> None:
+        for feed in self._feeds.values():
+            feed.warm_up(self.scene.settings.interpolation)
+
+    def _picks_changed(self) -> None:
+        self._cut()
+
+    def _ndisplay_changed(self) -> None:
+        for shown in self._shown.values():
+            shown.show()
+
+    def _map_requested(self) -> None:
+        # The pictures are of yesterday from now on, though nobody can see that yet.
+        self._be_patient()
+
+    # -- pictures -------------------------------------------------------------------------
+
+    def _picture_arrived(self) -> None:
+        for shown in self._shown.values():
+            shown.refresh()
+        self._look_at_problems()
+        self._look_at_age()
+        self.picture_changed.emit()
+
+    def _look_at_problems(self, *_: Any) -> None:
+        problem = next((f.feed.problem for f in self._feeds.values() if f.feed.problem), "")
+        if problem != self._problem:
+            self._problem = problem
+            self.problem_changed.emit(problem)
+
+    def _look_at_age(self) -> None:
+        """Dim what has not been of this moment for a while; light up what is."""
+        if not self._shown or self._closed:
+            return
+        if not self.is_stale:
+            self._dim(False)
+        else:
+            self._be_patient()
+
+    def _be_patient(self) -> None:
+        if self._is_dim or self._timer is not None or not self._shown:
+            return
+        reference = weakref.ref(self)
+        deliver = self._deliver
+
+        def later() -> None:
+            deliver(lambda: _patience_ends(reference))
+
+        self._timer = threading.Timer(_PATIENCE, later)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _patience_ended(self) -> None:
+        self._timer = None
+        if self._closed or self._scene() is None:
+            return
+        self._dim(self.is_stale)
+
+    def _dim(self, dim: bool) -> None:
+        if dim == self._is_dim:
+            return
+        self._is_dim = dim
+        for shown in self._shown.values():
+            shown.dim(dim)
+        self.picture_changed.emit()
+
+
+def _patience_ends(reference: weakref.ref[LivePreview]) -> None:
+    preview = reference()
+    if preview is not None:
+        preview._patience_ended()
+
+
+_previews: weakref.WeakKeyDictionary[Scene, LivePreview] = weakref.WeakKeyDictionary()
+
+
+def live_preview_of(scene: Scene) -> LivePreview:
+    """The live preview of a scene, made when it is first asked for."""
+    if scene not in _previews:
+        _previews[scene] = LivePreview(scene)
+    return _previews[scene]
