@@ -70,6 +70,8 @@ _LAYERS = {
     # function: end of the file's path
     "insert": "components/layerlist.py",
     "remove": "components/layerlist.py",
+    "clear": "components/layerlist.py",
+    "batched_update": "components/layerlist.py",
     "__delitem__": "containers/_evented_list.py",
     "add_layer": "components/viewer_model.py",
     "_on_add_layer": "components/viewer_model.py",
@@ -80,6 +82,7 @@ _LAYERS = {
     "add_layer_visual_mapping": "_vispy/canvas.py",
     "_remove_layer": "_vispy/canvas.py",
     "_reorder_layers": "_vispy/canvas.py",
+    "_clean_and_update_scenegraph": "_vispy/canvas.py",
     "toggle_ndisplay": "components/_viewer_key_bindings.py",
     "_on_ndisplay_changed": "components/viewer_model.py",
     "_on_ndisplay_change": "_vispy/camera.py",
@@ -272,17 +275,22 @@ class Watcher:
             self._collected += time.monotonic() - self._collecting
             self._collecting = 0.0
 
+    def _garbage_time(self) -> float:
+        """Seconds of garbage collection so far, with one that goes on (it calls Python, too)."""
+        begun = self._collecting
+        return self._collected + (time.monotonic() - begun if begun else 0.0)
+
     # -- in the watcher's thread ------------------------------------------------------------
 
     def _watch(self) -> None:
         gap: Gap | None = None
         beat, before = self._beat, time.monotonic()
-        waited, collected = self._schedule.waited(), self._collected
+        waited, collected = self._schedule.waited(), self._garbage_time()
         while not self._end.wait(_PERIOD):
             now = time.monotonic()
             if self._beat != beat or not self._watching:
                 gap, beat, before = None, self._beat, self._beat
-                waited, collected = self._schedule.waited(), self._collected
+                waited, collected = self._schedule.waited(), self._garbage_time()
                 continue
             if now - beat < BEAT + LATE:
                 continue
@@ -296,7 +304,7 @@ class Watcher:
                 self.gaps.append(gap)
                 before = beat
             kind = classify(stack)
-            queued, garbage = self._schedule.waited() - waited, self._collected - collected
+            queued, garbage = self._schedule.waited() - waited, self._garbage_time() - collected
             waited, collected = waited + queued, collected + garbage
             gap.machine += queued
             gap.gc += garbage
