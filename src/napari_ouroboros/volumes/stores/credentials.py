@@ -12,13 +12,8 @@ from pathlib import Path
 from napari_ouroboros.errors import UserError
 
 
-def secret_file(*names: str) -> Path | None:
-    """Return the first of these files that is among cloud-volume's secrets, or ``None``.
-
-    They are in ``$CLOUD_VOLUME_DIR/secrets``, by default ``~/.cloudvolume/secrets``, the same
-    below ``$CLOUD_FILES_DIR`` / ``~/.cloudfiles``, in ``~/.neuroglancer/secrets``, or, in
-    containers, in ``/secrets``.
-    """
+def secret_folders() -> tuple[Path, ...]:
+    """Return the folders in which `secret_file` looks, the first first; not all are there."""
     home = Path.home()
     folders = (
         Path(os.environ.get("CLOUD_VOLUME_DIR") or home / ".cloudvolume"),
@@ -26,9 +21,19 @@ def secret_file(*names: str) -> Path | None:
         home / ".neuroglancer",
         Path("/"),
     )
+    return tuple(folder / "secrets" for folder in folders)
+
+
+def secret_file(*names: str) -> Path | None:
+    """Return the first of these files that is among cloud-volume's secrets, or ``None``.
+
+    They are in ``$CLOUD_VOLUME_DIR/secrets``, by default ``~/.cloudvolume/secrets``, the same
+    below ``$CLOUD_FILES_DIR`` / ``~/.cloudfiles``, in ``~/.neuroglancer/secrets``, or, in
+    containers, in ``/secrets``.
+    """
     for name in names:
-        for folder in folders:
-            path = folder / "secrets" / name
+        for folder in secret_folders():
+            path = folder / name
             if os.path.isfile(path):  # False, unlike Path.is_file, where one may not look
                 return path
     return None
