@@ -16,12 +16,14 @@ CONTROLS_TITLE = "straightened: layer controls"
 LIST_TITLE = "straightened: layer list"
 
 
-def show_scale_and_axes(viewer: ViewerModel) -> None:
-    """Show scale bar and named axes in a canvas."""
+def show_scale_and_axes(viewer: ViewerModel, size: float = 100) -> None:
+    """Show scale bar and named axes in a canvas; `size` of the axes in its pixels."""
     viewer.canvas.overlays.scale_bar.visible = True
     axes = viewer.canvas.overlays.axes
     axes.visible = True
     axes.labels = True
+    axes.size = size
+    axes.box = False
 
 
 def look_away(viewer: ViewerModel) -> None:
@@ -37,7 +39,8 @@ def make_canvas(model: ViewerModel) -> QtViewer:
     # Made before any layer is added: later they raise KeyError.
     _ = view.controls, view.layers
     look_away(model)
-    show_scale_and_axes(model)
+    # "column" is cut off at napari's own size.
+    show_scale_and_axes(model, 170)
     # The layers' values under the cursor are read in the GUI thread otherwise, at every move.
     model.cursor.events.position.disconnect(model.update_status_from_cursor)
     return view

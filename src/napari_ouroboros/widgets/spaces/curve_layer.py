@@ -45,7 +45,7 @@ class CurveLayer:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._viewer = viewer = scene.viewer
-        self.helper = HelperLayer(viewer, "curve", opacity=1.0, blending="translucent")
+        self.helper = HelperLayer(viewer, "curve", opacity=1.0, blending="translucent_no_depth")
         self._vectors: lines.Float = np.empty((0, 2, 3))
         self._folds: NDArray[np.bool_] = np.empty(0, bool)
         self._of: tuple[Straightening, Grid] | None = None

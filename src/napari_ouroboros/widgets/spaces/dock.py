@@ -11,10 +11,12 @@ from qtpy.QtWidgets import QMainWindow, QSizePolicy, QSplitter, QVBoxLayout, QWi
 from napari_ouroboros.widgets import keys
 from napari_ouroboros.widgets.controls import Fold
 from napari_ouroboros.widgets.scene import scene_of
-from napari_ouroboros.widgets.spaces.canvas import SidePanels, make_canvas
+from napari_ouroboros.widgets.spaces.canvas import SidePanels, make_canvas, show_scale_and_axes
 from napari_ouroboros.widgets.spaces.closing import on_window_closed
+from napari_ouroboros.widgets.spaces.layer_menu import LayerMenu
 from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
 from napari_ouroboros.widgets.spaces.position_bar import PositionBar
+from napari_ouroboros.widgets.spaces.second_window import open_in_window
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -53,6 +55,7 @@ class StraightDock(QWidget):
         super().__init__()
         self.scene = scene_of(napari_viewer)
         self.view = make_canvas(self.scene.straight)
+        show_scale_and_axes(self.scene.viewer)
         self.links = LinkedSpaces(self.scene)
         self.panels: SidePanels | None = None
         #: Whether the straightened space has the width, the focus and the left column.
@@ -60,6 +63,8 @@ class StraightDock(QWidget):
         self._closed = False
         self.links.bind({keys.FLIP: self._flip})
         self.bar = PositionBar(self.scene, self.links)
+        self.menu = LayerMenu(self, self.bar.banner)
+        self.bar.menu.addAction("Open in a napari window", self._open_in_window)
         self.strip = self._strip()
         split = QSplitter(Qt.Orientation.Vertical)
         split.addWidget(self.view)
@@ -101,9 +106,13 @@ class StraightDock(QWidget):
         self._closed = True
         self.links.close()
         self.bar.close_links()
+        self.menu.close_links()
         if self.panels is not None:
             self.panels.close()
         self.view.close()
+
+    def _open_in_window(self) -> None:
+        open_in_window(self.scene)
 
     def _flip(self, _viewer: Any = None) -> None:
         from napari_ouroboros.widgets.spaces.flipping import flip

@@ -14,8 +14,8 @@ from napari_ouroboros.widgets.spaces.dock import StraightDock, dock_of
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-#: Width in pixels that the space not in focus keeps.
-SMALLER = 380
+#: Width in pixels that the space not in focus keeps, and its share where there is less room.
+SMALLER, SHARE = 381, 0.388
 
 
 def flip(viewer: ViewerModel) -> None:
@@ -52,11 +52,13 @@ def share_width(window: QMainWindow, dock: StraightDock, straightened: bool) -> 
     centre = window.centralWidget()
     if frame is None or centre is None or frame.isFloating():
         return
-    both = centre.width() + frame.width()
-    smaller = min(SMALLER, both // 2)
-    window.resizeDocks(
-        [frame], [both - smaller if straightened else smaller], Qt.Orientation.Horizontal
-    )
+    ours, theirs = dock.view.canvas.native, main_view(window).canvas.native
+    # What is between a canvas and its pane is not the canvas'.
+    margin = frame.width() - ours.width()
+    both = ours.width() + theirs.width()
+    smaller = min(SMALLER, round(SHARE * both))
+    wanted = both - smaller if straightened else smaller
+    window.resizeDocks([frame], [wanted + margin], Qt.Orientation.Horizontal)
 
 
 def main_view(window: QMainWindow) -> QtViewer:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_ouroboros.widgets.scene import Scene
+    from napari_ouroboros.widgets.spaces.helper_layer import HelperLayer
     from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
 
 _FOLLOW = "Let each canvas follow the other: the mark of the cursor, clicks, and the shown slice."
@@ -55,6 +56,27 @@ def value_under(viewer: ViewerModel, world: Any) -> str:
     return ""
 
 
+class _Toggle:
+    """A line of a menu that is checked while a helper layer is drawn."""
+
+    def __init__(self, menu: QMenu, title: str, helper: HelperLayer) -> None:
+        self._helper = helper
+        self.action = menu.addAction(title)
+        self.action.setCheckable(True)
+        self.action.setChecked(helper.wanted)
+        self.action.toggled.connect(self._toggled)
+        helper.wanted_changed.connect(self._wanted_changed)
+
+    def close(self) -> None:
+        self._helper.wanted_changed.disconnect(self._wanted_changed)
+
+    def _toggled(self, value: bool) -> None:
+        self._helper.wanted = value
+
+    def _wanted_changed(self, value: bool) -> None:
+        self.action.setChecked(value)
+
+
 class PositionBar(QWidget):
     """One line that says where the cursor is, one to go somewhere.
 
@@ -67,9 +89,11 @@ class PositionBar(QWidget):
     def __init__(self, scene: Scene, links: LinkedSpaces) -> None:
         super().__init__()
         self._scene, self._links = scene, links
-        self.label = QLabel()
-        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        #: In the volume, and below it in the straightened view.
+        self.labels = QLabel(), QLabel()
+        for label in self.labels:
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.field = named(
             QLineEdit(), "go to position", f"{HOW_TO_WRITE}\nEnter goes there in both canvases."
         )
@@ -92,23 +116,28 @@ class PositionBar(QWidget):
         self.banner = Banner()
         layout = QGridLayout(self)
         layout.setContentsMargins(6, 0, 6, 4)
-        layout.setVerticalSpacing(2)
+        layout.setVerticalSpacing(1)
         layout.addWidget(self.banner, 0, 0, 1, 4)
-        layout.addWidget(self.label, 1, 0, 1, 4)
+        layout.addWidget(self.labels[0], 1, 0, 1, 4)
+        layout.addWidget(self.labels[1], 2, 0, 1, 4)
         for column, widget in enumerate(
             (self.field, self.copy_button, self.follow, self.menu_button)
         ):
-            layout.addWidget(widget, 2, column)
+            layout.addWidget(widget, 3, column)
         tab_order(self.field, self.copy_button, self.follow, self.menu_button)
-        self.frame_action = self._toggle("Frame of the shown slice in the volume", links.frame)
-        self.curve_action = self._toggle("Curve in the volume, red where slices fold", links.curve)
+        self.frame_toggle = _Toggle(
+            self.menu, "Frame of the shown slice in the volume", links.frame.helper
+        )
+        self.curve_toggle = _Toggle(
+            self.menu, "Curve in the volume, red where slices fold", links.curve.helper
+        )
         self.field.returnPressed.connect(self._go)
         self.copy_button.clicked.connect(self.copy)
         self.follow.toggled.connect(self._follow_toggled)
         self._soon = Soon(scene.deliver, self._show)
         scene.place.cursor_changed.connect(self._soon.request)
         scene.place.slice_changed.connect(self._soon.request)
-        scene.place.follow_changed.connect(self.follow.setChecked)
+        scene.place.follow_changed.connect(self._follow_changed)
         scene.volumes_changed.connect(self._soon.request)
         links.warm.changed.connect(self._soon.request)
         links.bind({keys.COPY_POSITION: self.copy, keys.GO_TO_POSITION: self.paste})
@@ -120,14 +149,11 @@ class PositionBar(QWidget):
         place = self._scene.place
         place.cursor_changed.disconnect(self._soon.request)
         place.slice_changed.disconnect(self._soon.request)
-        place.follow_changed.disconnect(self.follow.setChecked)
+        place.follow_changed.disconnect(self._follow_changed)
         self._scene.volumes_changed.disconnect(self._soon.request)
         self._links.warm.changed.disconnect(self._soon.request)
-        for action, part in (
-            (self.frame_action, self._links.frame),
-            (self.curve_action, self._links.curve),
-        ):
-            part.helper.wanted_changed.disconnect(action.setChecked)
+        for toggle in (self.frame_toggle, self.curve_toggle):
+            toggle.close()
 
     @property
     def nm(self) -> Any:
@@ -176,37 +202,23 @@ class PositionBar(QWidget):
     def _follow_toggled(self, value: bool) -> None:
         self._scene.place.follow = value
 
-    def _toggle(self, title: str, part: Any) -> Any:
-        action = self.menu.addAction(title)
-        action.setCheckable(True)
-        action.setChecked(part.helper.wanted)
-
-        def toggled(value: bool) -> None:
-            part.helper.wanted = value
-
-        action.toggled.connect(toggled)
-        part.helper.wanted_changed.connect(action.setChecked)
-        return action
+    def _follow_changed(self, value: bool) -> None:
+        self.follow.setChecked(value)
 
     def _show(self) -> None:
         volume, place, nm = self._scene.reference, self._scene.place, self.nm
         ready = volume is not None
         set_ready(self.field, ready, _NO_VOLUME)
         set_ready(self.copy_button, ready and nm is not None, _NO_VOLUME)
-        if volume is None or nm is None:
-            self.label.setText("")
-            return
-        parts = [f"{nm_text(nm)} (z, y, x)", f"voxel {voxel_text(nm, volume.levels[0])} (x, y, z)"]
-        if place.index is not None:
-            parts.append(index_text(place.index))
-        elif place.nm is None:
-            parts.append(f"slice {place.slice_index}")
-        value = self._value()
-        if value:
-            parts.append(value)
-        text = "  -  ".join(parts)
-        self.label.setText(text)
-        self.label.setToolTip("\n".join(parts))
+        here = there = ""
+        if volume is not None and nm is not None:
+            here = f"{nm_text(nm)}  -  voxel {voxel_text(nm, volume.levels[0])}"
+            there = f"slice {place.slice_index}" if place.nm is None else ""
+            there = there if place.index is None else index_text(place.index)
+            there = "  -  ".join(part for part in (there, self._value()) if part)
+        for label, text in zip(self.labels, (here, there), strict=True):
+            label.setText(text)
+            label.setToolTip(f"{text}\n(z, y, x nm; voxel x, y, z as Neuroglancer counts)")
 
     def _value(self) -> str:
         place = self._scene.place

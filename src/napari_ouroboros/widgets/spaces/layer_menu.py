@@ -1,0 +1,142 @@
+"""The context menu of the second layer list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from napari.layers import Layer
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QFileDialog, QMenu
+
+from napari_ouroboros.errors import OuroborosError, one_line
+from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.spaces import layer_actions
+from napari_ouroboros.widgets.spaces.helper_layer import is_helper
+from napari_ouroboros.widgets.spaces.second_window import open_in_window
+
+if TYPE_CHECKING:
+    from napari_ouroboros.widgets.controls import Banner
+    from napari_ouroboros.widgets.spaces.dock import StraightDock
+
+
+class LayerMenu(QObject):
+    """Shows our menu where napari would show one that acts on the other space's layers.
+
+    Parameters
+    ----------
+    dock : StraightDock
+    banner : Banner
+        Says what went wrong.
+    """
+
+    def __init__(self, dock: StraightDock, banner: Banner) -> None:
+        super().__init__(dock)
+        self._dock = ref(dock)
+        self._model = dock.scene.straight
+        self._scene = dock.scene
+        self._banner = banner
+        self._list = dock.view.layers
+        self._worker = Worker("ouroboros-save-layers", dock.scene.deliver, keep_all=True)
+        self._list.viewport().installEventFilter(self)
+
+    @property
+    def selected(self) -> list[Layer]:
+        """The layers that are acted on, the lowest first; marks are nobody's business."""
+        chosen = self._model.layers.selection
+        return [x for x in self._model.layers if x in chosen and not is_helper(x)]
+
+    def make(self) -> QMenu:
+        """The menu for what is selected; what cannot be done says why."""
+        menu = QMenu(self._list)
+        menu.setToolTipsVisible(True)
+        chosen = self.selected
+        none = "" if chosen else "Select a layer first."
+        one = none or ("" if len(chosen) == 1 else "Select one layer.")
+        for title, why, act in (
+            ("Rename", one, self._rename),
+            ("Duplicate", layer_actions.why_not_duplicate(chosen), self._duplicate),
+            ("Save…", none, self._save),
+            ("Delete", none, self._delete),
+            ("Merge labels", layer_actions.why_not_merge(chosen), self._merge),
+            ("Convert image / labels", layer_actions.why_not_convert(chosen), self._convert),
+        ):
+            action = menu.addAction(title)
+            action.setEnabled(not why)
+            action.setToolTip(why or title)
+            action.triggered.connect(act)
+        menu.addSeparator()
+        action = menu.addAction("Open in a napari window")
+        action.setToolTip("All straightened layers in a second window, for any plugin to work on.")
+        action.triggered.connect(self._open)
+        return menu
+
+    def close_links(self) -> None:
+        """End what is being saved."""
+        self._worker.close()
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        kind = event.type()
+        right = kind in (QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonPress)
+        if kind == QEvent.Type.ContextMenu:
+            return True
+        if right and event.button() == Qt.MouseButton.RightButton:
+            if kind == QEvent.Type.MouseButtonRelease:
+                menu = self.make()
+                menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+                menu.popup(event.globalPosition().toPoint())
+                return True
+            # The press selects the layer, as napari does.
+        return False
+
+    def _rename(self) -> None:
+        self._list.edit(self._list.currentIndex())
+
+    def _duplicate(self) -> None:
+        self._try(lambda: layer_actions.duplicate(self._model, self.selected))
+
+    def _merge(self) -> None:
+        self._try(lambda: layer_actions.merge(self._model, self.selected))
+
+    def _convert(self) -> None:
+        self._try(lambda: layer_actions.convert(self._model, self.selected))
+
+    def _delete(self) -> None:
+        for layer in self.selected:
+            self._model.layers.remove(layer)
+
+    def _open(self) -> None:
+        open_in_window(self._scene)
+
+    def _save(self) -> None:
+        layers = self.selected
+        names = ", ".join(layer.name for layer in layers)
+        path, _ = QFileDialog.getSaveFileName(self._dock(), f"Save {names}", layers[0].name)
+        if path:
+            self.save(path, layers)
+
+    def save(self, path: str, layers: list[Layer]) -> None:
+        """Write layers with napari's writers, off the GUI thread: all slices may have to come."""
+        from napari.plugins.io import save_layers
+
+        self._banner.show_notice(f"Saving to {path} …")
+
+        def write(_token: Token) -> list[str]:
+            return list(save_layers(path, layers))
+
+        def done(written: list[str]) -> None:
+            if written:
+                self._banner.show_notice(f"Saved: {', '.join(written)}")
+            else:
+                self._banner.show_error(f"no writer takes {path}; give it a suffix such as .tif")
+
+        def failed(error: Exception) -> None:
+            self._banner.show_error(one_line(error))
+
+        self._worker.submit(write, done, failed)
+
+    def _try(self, call: Any) -> None:
+        try:
+            call()
+        except OuroborosError as error:
+            self._banner.show_error(one_line(error))

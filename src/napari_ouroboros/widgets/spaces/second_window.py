@@ -1,0 +1,81 @@
+"""The straightened layers in a napari window of their own: where any plugin can work on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.qt import QtViewer
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QApplication, QMainWindow
+
+from napari_ouroboros.widgets.spaces.canvas import look_away, show_scale_and_axes
+from napari_ouroboros.widgets.spaces.closing import on_window_closed
+from napari_ouroboros.widgets.spaces.helper_layer import is_helper
+from napari_ouroboros.widgets.spaces.twin_layers import TwinLayers, twin_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Layer
+
+    from napari_ouroboros.widgets.scene import Scene
+
+
+def open_in_window(scene: Scene, show: bool = True) -> Viewer:
+    """Open a second napari window on the straightened layers, over the same arrays.
+
+    Layers that come later come there as well; removing one there leaves it here. Edits show in
+    both. What a plugin adds there stays there.
+    """
+    import napari
+
+    viewer = napari.Viewer(title="Straightened", show=False)
+    look_away(viewer)
+    show_scale_and_axes(viewer, 170)
+    window = window_of(viewer)
+    link = _Link(scene, viewer, window)
+    for layer in scene.straight.layers:
+        link.add(layer)
+    on_window_closed(window, viewer, link.close)
+    viewer.dims.set_point(range(viewer.dims.ndim), scene.straight.dims.point[-viewer.dims.ndim :])
+    if show:
+        viewer.window.show()
+    return viewer
+
+
+def window_of(viewer: Any) -> QMainWindow:
+    """The main window of a viewer."""
+    for widget in QApplication.topLevelWidgets():
+        if isinstance(widget, QMainWindow) and widget.centralWidget() is not None:
+            view = widget.centralWidget().findChild(QtViewer)
+            if view is not None and view.viewer is viewer:
+                return widget
+    raise RuntimeError("this viewer has no window")
+
+
+class _Link(QObject):
+    """Twins of all layers of the straightened space; lives with the second window."""
+
+    def __init__(self, scene: Scene, viewer: Viewer, window: QMainWindow) -> None:
+        super().__init__(window)
+        self._deliver = scene.deliver
+        self._straight = scene.straight
+        self._viewer: Viewer | None = viewer
+        self._twins: list[TwinLayers] = []
+        self._straight.layers.events.inserted.connect(self._inserted)
+
+    def add(self, layer: Layer) -> None:
+        if self._viewer is None or is_helper(layer):
+            return
+        twin = twin_of(layer)
+        self._viewer.add_layer(twin)
+        self._twins.append(TwinLayers(layer, twin, self._deliver))
+
+    def close(self) -> None:
+        self._straight.layers.events.inserted.disconnect(self._inserted)
+        for twins in self._twins:
+            twins.close()
+        self._twins.clear()
+        self._viewer = None
+
+    def _inserted(self, event: Any) -> None:
+        self.add(event.value)

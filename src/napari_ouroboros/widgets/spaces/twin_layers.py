@@ -1,0 +1,85 @@
+"""Two layers over one array, each refreshed when the other is edited. No Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from napari.layers import Image, Labels, Layer
+
+from napari_ouroboros.widgets.spaces.soon import Soon
+
+if TYPE_CHECKING:
+    from napari_ouroboros.widgets.background import Deliver
+
+
+def twin_of(layer: Layer) -> Layer:
+    """A layer of the same kind, look and place over the very same array."""
+    data, meta, kind = layer.as_layer_data_tuple()
+    return Layer.create(data, meta, kind)
+
+
+class TwinLayers:
+    """Keeps two layers that share an array alike.
+
+    Parameters
+    ----------
+    first, second : Layer
+        Held weakly: either may go at any moment.
+    deliver : callable
+    """
+
+    def __init__(self, first: Layer, second: Layer, deliver: Deliver) -> None:
+        self._sides = _Side(first, second, deliver), _Side(second, first, deliver)
+        self._sides[0].other, self._sides[1].other = self._sides[1], self._sides[0]
+
+    def close(self) -> None:
+        """Let each go its way."""
+        for side in self._sides:
+            side.close()
+
+
+class _Side:
+    """Listens to one layer on behalf of the other."""
+
+    def __init__(self, source: Layer, target: Layer, deliver: Deliver) -> None:
+        self._source, self._target = ref(source), ref(target)
+        self._soon = Soon(deliver, self._refresh)
+        # Undo and redo of labels tell of `set_data` alone, and so does a picture that got sharper.
+        names = ("set_data", "paint", "labels_update") if isinstance(source, Labels) else ()
+        names = names or (("set_data",) if isinstance(source, Image) else ())
+        self._emitters = [getattr(source.events, name) for name in names]
+        for emitter in self._emitters:
+            emitter.connect(self._edited)
+        source.events.data.connect(self._replaced)
+        self.other: _Side | None = None
+        self.deaf = False
+
+    def close(self) -> None:
+        self._soon.close()
+        for emitter in self._emitters:
+            emitter.disconnect(self._edited)
+        source = self._source()
+        if source is not None:
+            source.events.data.disconnect(self._replaced)
+        self._emitters, self.other = [], None
+
+    def _edited(self, _event: Any = None) -> None:
+        if not self.deaf:
+            self._soon.request()
+
+    def _refresh(self) -> None:
+        target, other = self._target(), self.other
+        if target is None or other is None:
+            return
+        # The two would go on telling each other for ever.
+        other.deaf = True
+        try:
+            target.refresh(extent=False, thumbnail=False)
+        finally:
+            other.deaf = False
+
+    def _replaced(self, _event: Any = None) -> None:
+        source, target = self._source(), self._target()
+        if source is not None and target is not None and target.data is not source.data:
+            target.data = source.data
