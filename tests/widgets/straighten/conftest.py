@@ -131,9 +131,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fine = rng.integers(0, 255, (1, *SHAPE), np.uint8)
     levels = [fine, fine[:, ::2, ::2, ::2].copy()]
     sizes = [(STEP,) * 3, (2 * STEP,) * 3]
-    write_by_hand(
-        path / "em", levels, chunk=CHUNK, offsets=[(0, 0, 0)] * 2, resolutions=sizes
-    )
+    write_by_hand(path / "em", levels, chunk=CHUNK, offsets=[(0, 0, 0)] * 2, resolutions=sizes)
     blocks = rng.choice(IDS, (10, 8, 10))
     cells = blocks.repeat(6, 0).repeat(8, 1).repeat(7, 2)[None]
     write_by_hand(

@@ -137,7 +137,11 @@ class LiveContent:
             return self._preview.slice_is_here(self.map, want.index, mip, self.interpolation)
         axis = "column" if want.axis == 1 else "row"
         return self._preview.strip_is_here(
-            self.map, mip, axis, want.index, interpolation=self.interpolation  # type: ignore[arg-type]
+            self.map,
+            mip,
+            axis,
+            want.index,
+            interpolation=self.interpolation,  # type: ignore[arg-type]
         )
 
     def read(self, want: Want, mip: int, cancel: Cancel | None = None) -> Array:

@@ -170,9 +170,7 @@ class Feed:
             return None  # the truth is on its way, and says what is wrong
 
     def _read(self, content: Content, want: Want, token: Token) -> Picture | None:
-        return _picture(
-            content, want, content.mips[0], content.read(want, content.mips[0], token)
-        )
+        return _picture(content, want, content.mips[0], content.read(want, content.mips[0], token))
 
     def _take(self, picture: Picture | None) -> None:
         if picture is None or self._content is None:

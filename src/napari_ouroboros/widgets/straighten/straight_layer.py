@@ -52,9 +52,7 @@ class StraightLayer:
         pyramid = pyramid_of(volume_layer)
         assert pyramid is not None
         colours = bool(getattr(volume_layer, "rgb", False))
-        self._channel = (
-            None if content.channels == 1 or colours else volume_layer.data[0].channel
-        )
+        self._channel = None if content.channels == 1 or colours else volume_layer.data[0].channel
         self._view = StraightView(source.feed, content, self._channel)
         self.layer = self._make(content, colours)
         self._link = AppearanceLink(volume_layer, self.layer)
@@ -82,6 +80,11 @@ class StraightLayer:
         return Image(
             self._view, rgb=False, contrast_limits=self.volume_layer.contrast_limits, **given
         )
+
+    @property
+    def channel(self) -> int | None:
+        """Which of several channels it shows; None: the only one, or all as colours."""
+        return self._channel
 
     @property
     def view(self) -> StraightView:
