@@ -2,6 +2,7 @@
 
 ``python tools/display.py``         get Xvfb and the libraries of GL and Qt, or say what is missing
 ``python tools/display.py -- CMD``  the same, then run CMD in the display there is, or a virtual one
+``... -- NAME=VALUE ... CMD``       the same with these variables in CMD's environment
 
 Only Linux needs this; elsewhere CMD is run as it is. Where apt-get works without asking for a
 password the missing Debian packages are installed, otherwise one line names them.
@@ -18,19 +19,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# What proves that a Debian package is there: a library that loads, or a file.
+# What proves that a Debian package is there: a library that loads, or a file. All that the wheels
+# of PyQt6 and of PySide6 do not bring themselves.
 LIBRARIES = {
     "libgl1": "libGL.so.1",
     "libegl1": "libEGL.so.1",
     "libglx-mesa0": "libGLX_mesa.so.0",
+    "libx11-xcb1": "libX11-xcb.so.1",
     "libxkbcommon-x11-0": "libxkbcommon-x11.so.0",
     "libxcb-cursor0": "libxcb-cursor.so.0",
     "libxcb-icccm4": "libxcb-icccm.so.4",
     "libxcb-image0": "libxcb-image.so.0",
     "libxcb-keysyms1": "libxcb-keysyms.so.1",
+    "libxcb-randr0": "libxcb-randr.so.0",
     "libxcb-render-util0": "libxcb-render-util.so.0",
+    "libxcb-render0": "libxcb-render.so.0",
     "libxcb-shape0": "libxcb-shape.so.0",
+    "libxcb-shm0": "libxcb-shm.so.0",
+    "libxcb-sync1": "libxcb-sync.so.1",
+    "libxcb-xfixes0": "libxcb-xfixes.so.0",
     "libxcb-xinerama0": "libxcb-xinerama.so.0",
+    "libxcb-xkb1": "libxcb-xkb.so.1",
+    "libgssapi-krb5-2": "libgssapi_krb5.so.2",
     "libdbus-1-3": "libdbus-1.so.3",
     "libglib2.0-0": "libglib-2.0.so.0",
     "libfontconfig1": "libfontconfig.so.1",
@@ -118,15 +128,18 @@ def main(arguments: list[str]) -> int:
     if arguments and arguments[0] != "--":
         sys.exit(__doc__)
     command = arguments[1:]
-    if sys.platform != "linux":
-        return subprocess.run(command, check=False).returncode if command else 0
-    ensure()
+    environment = dict(os.environ)
+    while command and "=" in command[0]:
+        name, value = command.pop(0).split("=", 1)
+        environment[name] = value
+    if sys.platform == "linux":
+        ensure()
     if not command:
         return 0
-    if os.environ.get("DISPLAY"):
-        return subprocess.run(command, check=False).returncode
+    if sys.platform != "linux" or os.environ.get("DISPLAY"):
+        return subprocess.run(command, env=environment, check=False).returncode
     with display() as variables:
-        return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
+        return subprocess.run(command, env=environment | variables, check=False).returncode
 
 
 if __name__ == "__main__":
