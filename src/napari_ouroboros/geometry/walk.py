@@ -18,9 +18,12 @@ from napari_ouroboros.geometry.vectors import cross, dot, norm
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-# Arc length of a quarter of a span; of a cubic without a cusp to about 1e-9.
+# Arc length of a quarter of a span, halved where its speed is no polynomial of low degree: the
+# part of degree 5 in the samples tells, with no more of them.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
+_FIFTH = _WEIGHTS * np.polynomial.legendre.Legendre.basis(5)(_NODES) * 5.5
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1), 0.5 * _WEIGHTS
+_ROUGH, _MAX_HALVINGS = 1e-7, 12
 # Frames are carried in so many steps per span, and in more where they turn by more than this.
 _STEPS = (8, 32, 256)
 _MAX_TURN = np.deg2rad(12.0)
@@ -46,8 +49,22 @@ class Walk:
             parameters, knots = self._end - parameters[::-1], self._end - knots[::-1]
         self.parameters = parameters
         edges = np.unique(np.linspace(knots[:-1], knots[1:], 5))
+        parts, fifth = self._speeds(edges[:-1], edges[1:])
+        for _ in range(_MAX_HALVINGS):
+            rough = np.flatnonzero(np.abs(fifth) > _ROUGH * parts.sum())
+            if not len(rough):
+                break
+            a, b = edges[rough], edges[rough + 1]
+            middle = 0.5 * (a + b)
+            (left, fifth[rough]), (right, fifth_right) = (
+                self._speeds(a, middle), self._speeds(middle, b)
+            )  # fmt: skip
+            parts[rough] = left
+            parts = np.insert(parts, rough + 1, right)
+            fifth = np.insert(fifth, rough + 1, fifth_right)
+            edges = np.insert(edges, rough + 1, middle)
         self._edges = edges
-        self._cumulative = np.append(0.0, np.cumsum(self._between(edges[:-1], edges[1:])))
+        self._cumulative = np.append(0.0, np.cumsum(parts))
         #: Arc length of the whole curve, nm.
         self.length = float(self._cumulative[-1])
 
@@ -158,10 +175,14 @@ class Walk:
         return np.asarray(self._end - inner if self.backwards else inner)
 
     def _between(self, a: Float, b: Float) -> Float:
+        return self._speeds(a, b)[0]
+
+    def _speeds(self, a: Float, b: Float) -> tuple[Float, Float]:
+        """Arc lengths between parameters, and the part of the speed that is of degree 5."""
         t = a[:, None] + (b - a)[:, None] * _NODES
         own = self._end - t if self.backwards else t
         speed = norm(self.curve.speeds(own.ravel())).reshape(t.shape)
-        return np.asarray((speed @ _WEIGHTS) * (b - a))
+        return np.asarray((speed @ _WEIGHTS) * (b - a)), np.asarray((speed @ _FIFTH) * (b - a))
 
 
 @lru_cache(maxsize=4)
