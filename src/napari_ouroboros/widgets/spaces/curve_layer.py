@@ -46,8 +46,8 @@ class CurveLayer:
         self._scene = scene
         self._viewer = viewer = scene.viewer
         self.helper = HelperLayer(viewer, "curve", opacity=1.0, blending="translucent_no_depth")
-        self._vectors: lines.Float = np.empty((0, 2, 3))
-        self._folds: NDArray[np.bool_] = np.empty(0, bool)
+        self._vectors: lines.Float = np.zeros((lines.MOST_SEGMENTS, 2, 3))
+        self._folds: NDArray[np.bool_] = np.zeros(lines.MOST_SEGMENTS, bool)
         self._of: tuple[Straightening, Grid] | None = None
         self._soon = Soon(scene.deliver, self.draw)
         self._emitters = [
@@ -76,9 +76,6 @@ class CurveLayer:
             high = np.asarray(grid.shape, float) - 1.0
             self._vectors = lines.clipped(np.stack([start, way], axis=1), np.zeros(3), high)
             self._of = (map_, grid)
-        if not len(self._vectors):
-            self.helper.remove()
-            return
         view = shown(self._viewer, grid)
         vectors = self._vectors
         colours = np.ones((len(vectors), 4), np.float32)

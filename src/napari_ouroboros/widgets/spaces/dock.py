@@ -94,6 +94,8 @@ class StraightDock(QWidget):
             if window is not None:
                 self.panels = SidePanels(window, self.view)
                 on_window_closed(window, self.scene.viewer, self.disconnect_all)
+                # Once Qt has laid it out: Qt itself would give the dock half of the canvas.
+                self.scene.deliver(self._share_width)
         elif event.type() == QEvent.Type.ParentChange and self.panels and self.parent() is None:
             # Closing a dock takes its widget out; a floating dock keeps it.
             self.disconnect_all()
@@ -113,6 +115,13 @@ class StraightDock(QWidget):
 
     def _open_in_window(self) -> None:
         open_in_window(self.scene)
+
+    def _share_width(self) -> None:
+        from napari_ouroboros.widgets.spaces.flipping import share_width
+
+        window = self.main_window
+        if window is not None and not self._closed:
+            share_width(window, self, self.in_front)
 
     def _flip(self, _viewer: Any = None) -> None:
         from napari_ouroboros.widgets.spaces.flipping import flip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Layer, Vectors
 from psygnal import Signal
 
@@ -80,14 +81,12 @@ class HelperLayer:
         """
         if not self._wanted:
             return
-        if self.layer is not None and grid != self._grid:
-            self.remove()
         if self.layer is None:
             self._grid = grid
             layer = Vectors(
-                vectors,
+                np.array(vectors, np.float64),  # ours to write into
                 name=self._name,
-                **space(grid),
+                **{**space(grid), "axis_labels": self._viewer.dims.axis_labels[-3:]},
                 edge_color="yellow" if colours is None else colours,
                 edge_width=width,
                 vector_style="line",
@@ -98,17 +97,22 @@ class HelperLayer:
             add_quietly(self._viewer, layer)
             return
         layer = self.layer
-        if colours is not None and len(colours) != len(layer.data):
-            # Never more colours than vectors, nor fewer, in what napari hears of in between.
-            with layer.events.edge_color.blocker():
-                layer.data = vectors
-                layer.edge_color = colours
-            layer.refresh(extent=False, thumbnail=False)
-        else:
+        before, self._grid = self._grid, grid
+        moved = before is not None and not _same_place(before, grid)
+        if moved:
+            place = space(grid)
+            layer.scale, layer.translate = place["scale"], place["translate"]
+        if len(vectors) == len(layer.data):
+            # In place: napari's own way draws a thumbnail (25 us a vector) and asks for all
+            # layers' extents again, at every step of a slider.
+            layer.data[...] = vectors
             if colours is not None:
-                with layer.events.edge_color.blocker():
-                    layer.edge_color = colours
+                layer.edge_color[...] = colours
+            layer.refresh(extent=moved, thumbnail=False, highlight=False)
+        else:
             layer.data = vectors
+            if colours is not None:
+                layer.edge_color = colours
         if abs(width - layer.edge_width) > 0.1 * width:
             layer.edge_width = width
 
@@ -140,3 +144,7 @@ class HelperLayer:
             self.layer = None
             if not self._ours:
                 self.wanted = False
+
+
+def _same_place(a: Grid, b: Grid) -> bool:
+    return a.resolution == b.resolution and a.voxel_offset == b.voxel_offset

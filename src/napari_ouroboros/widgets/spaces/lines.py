@@ -20,13 +20,14 @@ CUT = slice(8, 9)
 N_FRAME = 9
 
 #: More segments would be seen by nobody, and cost at every step of a slider.
-MOST_SEGMENTS = 1500
+MOST_SEGMENTS = 500
 
 
 def segments(starts: ArrayLike, ends: ArrayLike) -> Float:
     """Vectors (n, 2, 3) from points to points."""
     start = np.asarray(starts, np.float64).reshape(-1, 3)
-    return np.stack([start, np.asarray(ends, np.float64).reshape(-1, 3) - start], axis=1)
+    end = np.broadcast_to(np.asarray(ends, np.float64), start.shape)
+    return np.stack([start, end - start], axis=1)
 
 
 def clipped(vectors: Float, low: ArrayLike, high: ArrayLike) -> Float:
@@ -114,7 +115,9 @@ def cut_of_polygon(corners: ArrayLike, axis: int, at: float) -> Float | None:
 
 
 def curve_vectors(map_: Straightening, folds: NDArray[np.bool_]) -> tuple[Float, NDArray[np.bool_]]:
-    """The centre line as vectors (n, 2, 3) in nm, and which of them folds.
+    """The centre line as vectors (MOST_SEGMENTS, 2, 3) in nm, and which of them folds.
+
+    Always as many, the last ones of length 0 where the curve needs fewer.
 
     Parameters
     ----------
@@ -127,8 +130,19 @@ def curve_vectors(map_: Straightening, folds: NDArray[np.bool_]) -> tuple[Float,
         c, folds = np.vstack([c, c[:1]]), np.append(folds, folds[:1])
     n = len(c)
     if n < 2:
-        return np.empty((0, 2, 3)), np.empty(0, bool)
-    step = -(-(n - 1) // MOST_SEGMENTS)
-    at = np.unique(np.append(np.arange(0, n, step), n - 1))
+        return segments(np.repeat(c, MOST_SEGMENTS, 0), c[0]), np.zeros(MOST_SEGMENTS, bool)
+    at = np.arange(n)
+    if n - 1 > MOST_SEGMENTS:
+        # Half of them by length, half by how much the curve turns: bends stay round.
+        way = np.diff(c, axis=0)
+        length = np.linalg.norm(way, axis=1)
+        way /= np.maximum(length, 1e-300)[:, None]
+        turn = np.append(0.0, np.linalg.norm(np.diff(way, axis=0), axis=1))
+        share = np.cumsum(length / length.sum() + turn / max(turn.sum(), 1e-300))
+        marks = np.linspace(0.0, share[-1], MOST_SEGMENTS + 1)[1:-1]
+        at = np.unique(np.concatenate([[0], 1 + np.searchsorted(share, marks), [n - 1]]))
     any_folds = np.maximum.reduceat(folds, at[:-1]) | folds[at[1:]]
+    missing = MOST_SEGMENTS + 1 - len(at)
+    at = np.append(at, np.full(missing, n - 1))
+    any_folds = np.append(any_folds, np.zeros(missing, bool))
     return segments(c[at[:-1]], c[at[1:]]), any_folds
