@@ -37,10 +37,10 @@ next_serial = itertools.count(1).__next__
 
 
 class Want(NamedTuple):
-    """One plane: across `axis` (0 slices, 1 rows, 2 columns), at `index`."""
+    """One plane: across `axis` (0 slices, 1 rows, 2 columns), at place `at`."""
 
     axis: int
-    index: int
+    at: int
 
 
 class Content(Protocol):
@@ -134,24 +134,24 @@ class LiveContent:
     def is_here(self, want: Want, mip: int) -> bool:
         """Whether all chunks of a plane have been decoded."""
         if want.axis == 0:
-            return self._preview.slice_is_here(self.map, want.index, mip, self.interpolation)
+            return self._preview.slice_is_here(self.map, want.at, mip, self.interpolation)
         axis = "column" if want.axis == 1 else "row"
         return self._preview.strip_is_here(
             self.map,
             mip,
             axis,
-            want.index,
+            want.at,
             interpolation=self.interpolation,  # type: ignore[arg-type]
         )
 
     def read(self, want: Want, mip: int, cancel: Cancel | None = None) -> Array:
         """Return a plane as `straighten` at that mip has it."""
         if want.axis == 0:
-            plane = self._preview.slice(self.map, want.index, mip, self.interpolation, cancel)
+            plane = self._preview.slice(self.map, want.at, mip, self.interpolation, cancel)
         else:
             axis = "column" if want.axis == 1 else "row"
             plane = self._preview.strip(
-                self.map, mip, axis, want.index,  # type: ignore[arg-type]
+                self.map, mip, axis, want.at,  # type: ignore[arg-type]
                 interpolation=self.interpolation, cancel=cancel,
             )  # fmt: skip
         return only(plane, self.picked)

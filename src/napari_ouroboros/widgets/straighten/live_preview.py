@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.widgets.scene import LiveState, Scene
+    from napari_ouroboros.widgets.straighten.content import LiveContent
+    from napari_ouroboros.widgets.straighten.result import ResultContent
 
 # After so long a picture that is not of now is dimmed; sooner it would flicker under a drag.
 _PATIENCE = 0.3
@@ -132,6 +134,33 @@ class LivePreview:
     def problem(self) -> str:
         """Why a picture could not be had; "" where all is well."""
         return self._problem
+
+    def show_result(
+        self, source: VolumeFeed, result: ResultContent, made_from: LiveContent
+    ) -> bool:
+        """Let a result take the place of the preview it was made from; False: that has changed.
+
+        The preview comes back with the next map; ``source.result`` keeps what was made.
+        """
+        if source.result is not None and source.result is not result:
+            source.result.close()
+        source.result, source.result_of = result, made_from
+        if self._closed or source.live is not made_from:
+            return False
+        source.feed.show(result)
+        for shown in self._shown.values():
+            if shown.source is source:
+                shown.show()
+        self.picture_changed.emit()
+        return True
+
+    def show_preview(self, source: VolumeFeed) -> None:
+        """Let the preview take the place of the result again."""
+        source.feed.show(source.live)
+        for shown in self._shown.values():
+            if shown.source is source:
+                shown.show()
+        self.picture_changed.emit()
 
     def retry(self) -> None:
         """Ask again for what could not be read."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.operations.preview import Preview
 from napari_ouroboros.operations.warm_up import warm_up
-from napari_ouroboros.widgets.straighten.content import Content, LiveContent, level_for
+from napari_ouroboros.widgets.straighten.content import LiveContent, level_for
 from napari_ouroboros.widgets.straighten.feed import Feed
 from napari_ouroboros.widgets.straighten.picks import PickedIds
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.volumes import Volume
     from napari_ouroboros.widgets.background import Deliver
+    from napari_ouroboros.widgets.straighten.result import ResultContent
 
 
 class VolumeFeed:
@@ -53,7 +54,9 @@ class VolumeFeed:
         self.feed = Feed(deliver)
         self.picks = PickedIds()
         self.live: LiveContent | None = None
-        self.result: Content | None = None
+        #: What the last run made, and from which content.
+        self.result: ResultContent | None = None
+        self.result_of: LiveContent | None = None
 
     @property
     def preview(self) -> Preview:
@@ -82,7 +85,14 @@ class VolumeFeed:
         )
         return self.live
 
+    @property
+    def shows_result(self) -> bool:
+        """Whether the last result is shown instead of the preview."""
+        return self.result is not None and self.feed.content is self.result
+
     def close(self) -> None:
         """Stop all work and give the memory back."""
+        if self.result is not None:
+            self.result.close()
         self.feed.close()
         self._preview.close()
