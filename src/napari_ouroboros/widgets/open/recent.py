@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.neuroglancer import links
@@ -22,17 +23,27 @@ def usual_file() -> Path:
 
 
 def without_secrets(source: str) -> str:
-    """Return an address as it may be kept."""
+    """Return an address as it may be kept: one that still opens, with what lies in files."""
     clean = redact(source)
-    if clean != source and links.is_link(source) and "#" not in source:
-        # Sites that name the state in the query: its address is what the link is about.
-        try:
-            named = links.read_link(source)
-        except UserError:
-            return clean
-        if isinstance(named, str) and named != source:
-            return redact(named)
-    return clean
+    if clean == source or not links.is_link(source):
+        return clean
+    # In a whole link, what is cut off with a password would be the end of the state.
+    try:
+        held = links.read_link(source)
+    except UserError:
+        return clean
+    if isinstance(held, dict):
+        return links.make_link(_redacted(held), source)
+    # Sites that name the state in the query: its address is what the link is about.
+    return clean if held == source else redact(held)
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item) for item in value]
+    return redact(value) if isinstance(value, str) else value
 
 
 def title(source: str, longest: int = 60) -> str:

@@ -41,6 +41,7 @@ class FoundTree(QTreeWidget):
         self.setHeaderLabels(list(_HEADERS))
         self.setColumnCount(len(_HEADERS))
         self.setMinimumHeight(130)
+        self.setMaximumHeight(230)
         self.setUniformRowHeights(True)
         self.setTabKeyNavigation(False)  # Tab leaves it
         header = self.header()
