@@ -18,7 +18,7 @@ from napari_ouroboros.geometry.moved import Correspondence
 from napari_ouroboros.geometry.old_turn import OldTurn
 from napari_ouroboros.geometry.pchip import Node
 from napari_ouroboros.geometry.trace import Trace
-from napari_ouroboros.geometry.vectors import cross, dot, norm, unit
+from napari_ouroboros.geometry.vectors import cross, dot
 from napari_ouroboros.geometry.walk import Walk, angle, any_normal, least_turn, walk_of
 
 Float = NDArray[np.float64]

@@ -48,8 +48,7 @@ class OldTurn:
             d = slopes(*keys.T) if len(keys) else np.empty(0)
         self._s, self._degrees = keys.T if len(keys) else np.empty((2, 0))
         self._slopes = d
-        self.loop = (self._rate * walk.length + gain) * (1 if not backwards else 1)
-        self._gain = gain
+        self.loop = self._rate * walk.length + gain
 
     def keys(self, low: float, high: float) -> Float:
         """Places of keyframes between two arc lengths, which may lie beyond the seam."""

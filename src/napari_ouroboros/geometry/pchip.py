@@ -217,14 +217,13 @@ def _inside(node: Node, other: Node, wanted: float, close: float, way: int) -> N
     h = abs(other.s - node.s)
     if h < 5 * close:
         return None
-    slope: float | None = wanted
+    slope = wanted
     for _ in range(3):
-        assert slope is not None
         s, value = node.s + way * close, node.value + way * slope * close
-        mean = (other.value - value) / (other.s - s)
-        slope = _solved(wanted, mean, close, h - close)
-        if slope is None:
+        found = _solved(wanted, (other.value - value) / (other.s - s), close, h - close)
+        if found is None:
             return None
+        slope = found
     return Node(node.s + way * close, node.value + way * slope * close, None, None)
 
 
