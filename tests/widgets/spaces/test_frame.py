@@ -121,7 +121,7 @@ def test_the_curve_is_drawn_where_it_runs_and_red_where_slices_fold(spaces: Any)
     assert not spaces.map.fold_report().folds
     sound = layer.edge_color[0].copy()
     assert (layer.edge_color[: n - 1] == sound).all()
-    spaces.scene.settings.width = 400
+    spaces.scene.settings.width = 170
     spaces.settle()
     folded = spaces.map.fold_report().kappa_w >= 1
     assert 0 < folded.sum() < n
@@ -191,7 +191,7 @@ def test_closing_takes_the_helpers_and_every_callback_away(spaces: Any) -> None:
     emitters = (viewer.dims.events.point, viewer.scene.camera.events.zoom)
     for emitter in emitters:
         owners = [c[0]() for c in emitter.callbacks if isinstance(c, tuple)]
-        assert not any(type(o).__module__.startswith("napari_ouroboros") for o in owners)
+        assert not any(type(o).__module__.startswith("napari_ouroboros.widgets.spaces") for o in owners)
     assert not [f for f in viewer.mouse_move_callbacks + viewer.mouse_drag_callbacks
                 if "spaces" in getattr(f, "__module__", "")]  # fmt: skip
     assert not {str(key) for key in viewer.keymap} & {".", ","}

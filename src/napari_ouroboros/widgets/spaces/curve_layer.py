@@ -68,6 +68,9 @@ class CurveLayer:
         if map_ is None or volume is None:
             self._of = None
             self.helper.remove()
+            if volume is None:
+                # All was cleared away, the helper with it: with the next volume it is back.
+                self.helper.wanted = True
             return
         grid = volume.levels[0]
         if self._of != (map_, grid):

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
 
+from napari_ouroboros.errors import OuroborosError, one_line
 from napari_ouroboros.widgets import keys
 from napari_ouroboros.widgets.spaces.curve_layer import CurveLayer
 from napari_ouroboros.widgets.spaces.linked_cursor import LinkedCursor
@@ -15,7 +18,11 @@ from napari_ouroboros.widgets.spaces.riding_frame import RidingFrame
 from napari_ouroboros.widgets.spaces.warm_map import WarmMap
 
 if TYPE_CHECKING:
+    from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.widgets.scene import Scene
+    from napari_ouroboros.widgets.trace.model import TraceModel
+
+Float = NDArray[np.float64]
 
 
 class LinkedSpaces:
@@ -25,6 +32,9 @@ class LinkedSpaces:
     ----------
     scene : Scene
     """
+
+    #: What a key could not do, in one line. An exception in a key's handler may end the process.
+    said = Signal(str)
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -70,18 +80,30 @@ class LinkedSpaces:
         self.slices.step(-1)
 
     def _centre_here(self, _viewer: Any = None) -> None:
-        place, map_, trace = self._scene.place, self.warm.map, self._scene.traces.active
-        if map_ is None or trace is None or place.came_from != STRAIGHTENED or place.nm is None:
-            return
-        assert place.index is not None
-        n = len(map_.frames)
-        s = float(np.interp(place.index[0], np.arange(n), map_.frames.s))
-        trace.centre_here(s, place.nm)
+        self._at_cursor(_centre_here)
 
     def _up_side_here(self, _viewer: Any = None) -> None:
+        self._at_cursor(_up_side_here)
+
+    def _at_cursor(self, act: Callable[[TraceModel, Straightening, Float, Float], None]) -> None:
+        """Do something to the active trace at the cursor in the straightened view."""
         place, map_, trace = self._scene.place, self.warm.map, self._scene.traces.active
-        if map_ is None or trace is None or place.came_from != STRAIGHTENED or place.nm is None:
-            return
-        assert place.index is not None
-        k = min(max(round(float(place.index[0])), 0), len(map_.frames) - 1)
-        trace.up_side_here(map_, k, place.nm - map_.frames.c[k])
+        if map_ is None or trace is None:
+            self.said.emit(self._scene.live.state.problem or "The trace has no curve yet.")
+        elif place.came_from != STRAIGHTENED or place.nm is None or place.index is None:
+            self.said.emit("Point at a place in the straightened slice first, then press the key.")
+        else:
+            try:
+                act(trace, map_, place.index, place.nm)
+            except OuroborosError as error:
+                self.said.emit(one_line(error))
+
+
+def _centre_here(trace: TraceModel, map_: Straightening, index: Float, nm: Float) -> None:
+    s = map_.frames.s
+    trace.centre_here(float(np.interp(index[0], np.arange(len(s)), s)), nm)
+
+
+def _up_side_here(trace: TraceModel, map_: Straightening, index: Float, nm: Float) -> None:
+    k = min(max(round(float(index[0])), 0), len(map_.frames) - 1)
+    trace.up_side_here(map_, k, nm - map_.frames.c[k])

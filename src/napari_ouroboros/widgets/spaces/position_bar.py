@@ -140,6 +140,7 @@ class PositionBar(QWidget):
         scene.place.follow_changed.connect(self._follow_changed)
         scene.volumes_changed.connect(self._soon.request)
         links.warm.changed.connect(self._soon.request)
+        links.said.connect(self._say)
         links.bind({keys.COPY_POSITION: self.copy, keys.GO_TO_POSITION: self.paste})
         self._show()
 
@@ -152,6 +153,7 @@ class PositionBar(QWidget):
         place.follow_changed.disconnect(self._follow_changed)
         self._scene.volumes_changed.disconnect(self._soon.request)
         self._links.warm.changed.disconnect(self._soon.request)
+        self._links.said.disconnect(self._say)
         for toggle in (self.frame_toggle, self.curve_toggle):
             toggle.close()
 
@@ -198,6 +200,9 @@ class PositionBar(QWidget):
             return
         self.banner.clear()
         self._links.cursor.go_to_nm(nm)
+
+    def _say(self, text: str) -> None:
+        self.banner.show_error(text)
 
     def _follow_toggled(self, value: bool) -> None:
         self._scene.place.follow = value

@@ -63,6 +63,9 @@ class RidingFrame:
         map_, volume = self._scene.live.state.map, self._scene.reference
         if map_ is None or volume is None:
             self.helper.remove()
+            if volume is None:
+                # All was cleared away, the helper with it: with the next volume it is back.
+                self.helper.wanted = True
             return
         grid = volume.levels[0]
         view = shown(self._viewer, grid)
