@@ -83,6 +83,8 @@ class LayerBinding:
         if self._writing:
             return
         action = str(getattr(event.action, "value", event.action))
+        if action in ("adding", "changing", "removing") and len(self._rows) == len(self.layer.data):
+            self._features.keep(self._ids, self.layer.features)
         if action == "changing":
             # What napari's drag and `layer.data = ...` begin with.
             self._changing = True
@@ -194,6 +196,9 @@ class LayerBinding:
             table = self._features.table(self._ids, layer.features, restore)
             if table is not None:
                 layer.features = table
+            # `layer.data = ...` leaves rows selected that are gone.
+            if any(i >= n for i in layer.selected_data):
+                layer.selected_data = {i for i in layer.selected_data if i < n}
             if not n:
                 return
             kinds = [INNER] * n
