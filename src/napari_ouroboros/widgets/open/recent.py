@@ -33,7 +33,7 @@ def without_secrets(source: str) -> str:
     except UserError:
         return clean
     if isinstance(held, dict):
-        return links.make_link(_redacted(held), source)
+        return links.make_link(_redacted(held), redact(source.partition("#")[0]))
     # Sites that name the state in the query: its address is what the link is about.
     return clean if held == source else redact(held)
 
