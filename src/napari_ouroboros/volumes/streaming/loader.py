@@ -312,6 +312,9 @@ def _run(reference: weakref.ref[ChunkLoader], changed: threading.Condition, volu
     while True:
         with changed:
             chunk = _wait_for_one(reference, changed)
+            if chunk is None:
+                # Under the same lock: a wish must not count on a thread that is going.
+                last = _leave(reference, changed)
         if chunk is None:
             break
         data: NDArray[Any] | None = None
@@ -324,16 +327,18 @@ def _run(reference: weakref.ref[ChunkLoader], changed: threading.Condition, volu
         if loader is not None:
             loader._arrived(chunk, data, error)
         del loader, data, error
-    with changed:
-        loader = reference()
-        last = True
-        if loader is not None:
-            loader._threads -= 1
-            last = not loader._threads
-            changed.notify_all()
-        del loader
     if last:
         volume.close()
+
+
+def _leave(reference: weakref.ref[ChunkLoader], changed: threading.Condition) -> bool:
+    """Count a thread out; whether it is the last one."""
+    loader = reference()
+    if loader is None:
+        return True
+    loader._threads -= 1
+    changed.notify_all()
+    return not loader._threads
 
 
 def _wait_for_one(

@@ -107,7 +107,7 @@ class StreamedPyramid:
         self.loader = loader_of(volume) if loader is None else loader
         self.in_3d: set[Hashable] = set()
         self.thick = False
-        self.watched = False
+        self._watched = False
         # napari slices a layer of levels in two readings: what is shown, and the thumbnail.
         self._readings: deque[_Reading] = deque(maxlen=2)
         self._sizes: dict[tuple[int, int], tuple[int, ...]] = {}
@@ -119,6 +119,17 @@ class StreamedPyramid:
     def token(self) -> tuple[Any, ...]:
         """What tells this pyramid from others."""
         return (self.volume, self.mips, self.boxes)
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody says what is wanted; else it is what was read last."""
+        return self._watched
+
+    @watched.setter
+    def watched(self, value: bool) -> None:
+        self._watched = value
+        if value:
+            self.loader.drop((_NOBODY, id(self)))
 
     def claim(self, key: Hashable, readings: Sequence[Any]) -> None:
         """Fetch what a slicing read, and only that, for `key`. See `take_readings`."""
@@ -207,7 +218,7 @@ class StreamedPyramid:
             return np.broadcast_to(np.zeros((), self.volume.dtype), (n_channels, *lengths))
         lattice = self.lattices[number]
         self._readings.append(_Reading(Part(lattice, indices)))
-        if not self.watched:
+        if not self._watched:
             self.loader.want_later((_NOBODY, id(self)), self._wish(self._readings), _QUIET)
         return at_hand(
             self.lattices[number:], indices, channels, n_channels, self.volume.dtype, self._peek
