@@ -1,0 +1,131 @@
+"""The Straighten dock: how slices are cut, which layers, what to know, and the run to a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QPushButton, QWidget
+
+from napari_ouroboros.errors import OuroborosError
+from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.controls import (
+    Banner,
+    EmptyState,
+    ScrollDock,
+    named,
+    wrapping_label,
+)
+from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.straighten.advice import Advice, advice
+from napari_ouroboros.widgets.straighten.layer_form import LayerForm
+from napari_ouroboros.widgets.straighten.live_preview import live_preview_of
+from napari_ouroboros.widgets.straighten.run_form import RunForm
+from napari_ouroboros.widgets.straighten.slice_form import SliceForm
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+class StraightenDock(ScrollDock):
+    """The Straighten dock of a viewer.
+
+    Parameters
+    ----------
+    napari_viewer : ViewerModel
+
+    Attributes
+    ----------
+    scene : Scene
+    preview : LivePreview
+    """
+
+    def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.scene = scene_of(napari_viewer)
+        self.preview = live_preview_of(self.scene)
+        self._advisor = Worker("ouroboros-advice", self.scene.deliver)
+        self.banner = Banner()
+        self.state = EmptyState("")
+        self.slices = SliceForm(self.scene)
+        self.advice = wrapping_label()
+        self.take_mip = named(
+            QPushButton(), "take the better mip", "Read the level that fits the pixel size."
+        )
+        self.layers = LayerForm(self.preview)
+        self.run = RunForm(self.preview)
+        self._better: int | None = None
+        self.column.addWidget(self.banner)
+        self.column.addWidget(self.state)
+        self.section("Slices", self.slices, self.advice, self.take_mip)
+        self.section("Layers", self.layers)
+        self.section("To a file", self.run)
+        self.advice.hide()
+        self.take_mip.hide()
+        self.take_mip.clicked.connect(self._take_mip)
+        self.run.failed.connect(self._run_failed)
+        self.run.said.connect(self._said)
+        self.at_end(self._advisor.close)
+        self.at_end(self.run.runs.close)
+
+    def attach(self) -> None:
+        """Listen, and show how things are."""
+        self.slices.attach()
+        self.layers.attach()
+        self.run.attach()
+        self.scene.live.changed.connect(self._live_changed)
+        self.preview.problem_changed.connect(self._problem_changed)
+        self._live_changed()
+        self._problem_changed(self.preview.problem)
+
+    def detach(self) -> None:
+        """Stop listening. The preview goes on for the straightened view; runs go on."""
+        self.slices.detach()
+        self.layers.detach()
+        self.run.detach()
+        self.scene.live.changed.disconnect(self._live_changed)
+        self.preview.problem_changed.disconnect(self._problem_changed)
+        self._advisor.cancel()
+
+    def _live_changed(self, *_: Any) -> None:
+        live = self.scene.live
+        state = live.state
+        self.state.set_text(state.problem)
+        self.state.setVisible(state.map is None)
+        if state.map is None or live.volume is None or state.dragging:
+            if state.map is None:
+                self._show_advice(Advice(()))
+            return
+        volume, map_, mip = live.volume, state.map, state.mip
+
+        def look(token: Token) -> Advice:
+            return advice(volume, map_, mip)
+
+        self._advisor.submit(look, self._show_advice, self._advice_failed)
+
+    def _show_advice(self, found: Advice) -> None:
+        self.advice.setText("\n".join(found.lines))
+        self.advice.setVisible(bool(found.lines))
+        self._better = found.better_mip
+        self.take_mip.setText(f"Take mip {found.better_mip}")
+        self.take_mip.setVisible(found.better_mip is not None)
+
+    def _advice_failed(self, error: Exception) -> None:
+        if not isinstance(error, OuroborosError):
+            raise error  # a mistake of ours: napari shows it
+        self._show_advice(Advice((str(error),)))
+
+    def _take_mip(self, *_: Any) -> None:
+        if self._better is not None:
+            self.scene.settings.mip = self._better
+
+    def _problem_changed(self, problem: str) -> None:
+        if problem:
+            self.banner.show_error(problem, retry=self.preview.retry)
+        else:
+            self.banner.clear()
+
+    def _run_failed(self, error: Exception) -> None:
+        self.banner.show_exception(error, retry=self.run.run)
+
+    def _said(self, text: str) -> None:
+        self.banner.show_notice(text)
