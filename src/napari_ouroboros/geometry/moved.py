@@ -171,8 +171,8 @@ def slices_moved(old: Straightening, new: Straightening, tolerance_nm: float) ->
     """For each new slice the old one that shows the same.
 
     A slice shows the same if the curve has not moved there by more than the tolerance, and the
-    old slice that lies nearest along the curve (half a slice away at most) is turned about it by
-    no more than half a pixel at the corners.
+    old slice that lies nearest along the curve (half a slice away at most; behind the old ones a
+    whole one) is turned about it by no more than half a pixel at the corners.
 
     Parameters
     ----------
@@ -205,16 +205,12 @@ def slices_moved(old: Straightening, new: Straightening, tolerance_nm: float) ->
         position[known] = np.interp(inner, ring, np.arange(n + 1))
         nearest = np.round(position[known]).astype(np.int64) % n
     else:
-        step = old.spacing_nm
-        beyond = np.clip(s[known] - at[-1], 0, None) / step
-        position[known] = np.interp(s[known], at, np.arange(n)) + beyond
+        position[known] = np.interp(s[known], at, np.arange(n))
         nearest = np.round(position[known]).astype(np.int64)
-    within = nearest < n
-    k = np.minimum(nearest, n - 1)
     fresh = new.frames.N[known]
-    tangent = new.frames.T[known]
-    turned = np.arctan2(dot(cross(old.frames.N[k], fresh), tangent), dot(old.frames.N[k], fresh))
-    same = within & (np.abs(turned) * new.reach_nm <= 0.5 * new.pitch_nm)
+    before, tangent = old.frames.N[nearest], new.frames.T[known]
+    turned = np.arctan2(dot(cross(before, fresh), tangent), dot(before, fresh))
+    same = np.abs(turned) * new.reach_nm <= 0.5 * new.pitch_nm
     position[np.flatnonzero(known)[~same]] = np.nan
     return position
 
