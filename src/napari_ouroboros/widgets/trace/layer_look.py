@@ -26,7 +26,7 @@ class LayerLook:
         layer.canvas_size_limits = (_SMALLEST, _LARGEST)
         layer.border_width = 0.2
         # A point shows in the planes that it reaches, fainter than in its own.
-        layer.out_of_slice_display = True
+        layer.projection_mode = "rescale_linear"
         if not len(layer.data) or len(np.unique(layer.face_color, axis=0)) == 1:
             layer.face_color = "yellow"
         layer.current_face_color = "yellow"
