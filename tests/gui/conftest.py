@@ -24,6 +24,20 @@ def display() -> None:
         pytest.exit("tests/gui need a display; run: python tools/display.py -- pytest tests/gui", 1)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Keep a picture of the display as it was when a test failed."""
+    report = yield
+    if report.failed and call.when == "call" and sys.platform == "linux":
+        from PIL import ImageGrab
+
+        folder = item.config.cache.mkdir("failed")  # type: ignore[union-attr]
+        file = folder / f"{item.name.replace('/', '_')}.png"
+        ImageGrab.grab(xdisplay=os.environ["DISPLAY"]).save(file)
+        report.sections.append(("display", f"as it was then: {file}"))
+    return report
+
+
 @pytest.fixture(scope="session")
 def demo_nerve(request: pytest.FixtureRequest) -> Path:
     """Folder of the demo nerve, made once and kept with the working copy."""

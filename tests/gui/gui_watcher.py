@@ -384,7 +384,7 @@ def _copy(frame: FrameType | None) -> Stack:
         if code.co_name == "event" and (given := frame.f_locals.get("e")) is not None:
             # It lives as long as its frame, which cannot end while this thread runs Python.
             event = given.type().name
-        calls.append(Call(code.co_filename, code.co_name, frame.f_lineno, event))
+        calls.append(Call(code.co_filename, code.co_name, frame.f_lineno or 0, event))
         frame = frame.f_back
     return tuple(reversed(calls))
 

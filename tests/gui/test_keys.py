@@ -26,7 +26,7 @@ LAYERS: dict[str, Callable[[], Any]] = {
     "points": lambda: Points(np.zeros((2, 3)), **NM),
     "shapes": lambda: Shapes([np.eye(3) * 4], ndim=3, shape_type="path", **NM),
     "surface": lambda: Surface((np.eye(3) * 4, np.array([[0, 1, 2]])), **NM),
-    "tracks": lambda: Tracks(np.array([[1, 0, 0, 0], [1, 1, 1, 1]]), units=("nm",) * 4),
+    "tracks": lambda: Tracks(np.array([[1, 0, 0, 0], [1, 1, 1, 1]]), **NM),
     "vectors": lambda: Vectors(np.zeros((1, 2, 3)), **NM),
 }
 OURS = {
@@ -105,8 +105,8 @@ def test_no_key_of_napari_is_shadowed_on_a_trace(window: Callable[..., Any]) -> 
     baseline = napari_alone()
     scene = scene_of(viewer)
     viewer.window.add_dock_widget(StraightDock(viewer), area="right")
-    model = scene.traces.new()
-    layer = scene.traces.layer_of(model)
+    layer = viewer.add_points(np.array([[0.0, 0, 0], [0, 4, 4]]), **NM)
+    scene.traces.use(layer)
     viewer.layers.selection.active = layer
     settle()
     now = resolved(viewer, layer)
