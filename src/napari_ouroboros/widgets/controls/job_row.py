@@ -7,7 +7,9 @@ from functools import partial
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_ouroboros.widgets import gui_thread
 from napari_ouroboros.widgets.controls.activity import Activity
+from napari_ouroboros.widgets.controls.ending import calls_at_end
 from napari_ouroboros.widgets.controls.manners import named, set_ready, wrapping_label
 from napari_ouroboros.widgets.controls.rate import Rate
 
@@ -15,10 +17,6 @@ from napari_ouroboros.widgets.controls.rate import Rate
 _SHOW_MS = 200
 #: Work shorter than this does not appear in napari's activity dock.
 _MIRROR_AFTER_TURNS = 2
-
-
-def _close(activity: Activity, *_: object) -> None:
-    activity.close()
 
 
 class JobRow(QWidget):
@@ -74,7 +72,8 @@ class JobRow(QWidget):
         self.button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self._cancel)
         # Qt deletes the timer with the row, but the bar in the activity dock is napari's.
-        self.destroyed.connect(partial(_close, self._activity))
+        gui_thread.prepare()
+        calls_at_end(self).append(partial(gui_thread.deliver, self._activity.close))
         self._ready, self._why = True, ""
         self._show_idle()
         self.set_cost("")

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_ouroboros.widgets.controls.ending import calls_at_end
 from napari_ouroboros.widgets.controls.fold import Fold
-
-
-def _end(calls: list[Callable[[], object]], *_: object) -> None:
-    while calls:
-        calls.pop()()
 
 
 class ScrollDock(QScrollArea):
@@ -34,7 +29,7 @@ class ScrollDock(QScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._attached = False
-        self._ends: list[Callable[[], object]] = []
+        self._ends = calls_at_end(self)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
@@ -45,8 +40,6 @@ class ScrollDock(QScrollArea):
         self.column.setSpacing(6)
         self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setWidget(content)
-        # No bound method: Qt would call it with the dock half gone, or keep the dock alive.
-        self.destroyed.connect(partial(_end, self._ends))
 
     def attach(self) -> None:
         """Connect, and show how things are now. Called when the dock is shown."""
@@ -55,7 +48,7 @@ class ScrollDock(QScrollArea):
         """Disconnect all that `attach` connected. Called when the dock is hidden."""
 
     def at_end(self, call: Callable[[], object]) -> None:
-        """Call `call()` when the dock is destroyed; it must not hold the dock."""
+        """Call `call()` when the dock is no more; in any thread, and it must not hold the dock."""
         self._ends.append(call)
 
     def section(self, title: str, *widgets: QWidget, open_: bool = True) -> Fold:

@@ -1,0 +1,28 @@
+"""Calls at the end of a widget, in whichever way it ends."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from functools import partial
+
+from qtpy.QtWidgets import QWidget
+
+
+def _end(calls: list[Callable[[], object]], *_: object) -> None:
+    while calls:
+        calls.pop()()
+
+
+def calls_at_end(widget: QWidget) -> list[Callable[[], object]]:
+    """Return a list: whatever is put into it is called once, when the widget is no more.
+
+    Qt may delete the widget while Python still knows it, or Python may forget it first: then Qt's
+    signal comes to nobody. The calls must not hold the widget, and garbage may be collected in any
+    thread: they must be fit for that, too.
+    """
+    calls: list[Callable[[], object]] = []
+    # No bound method: it would be called with the widget half gone, or keep it alive.
+    widget.destroyed.connect(partial(_end, calls))
+    weakref.finalize(widget, _end, calls).atexit = False
+    return calls
