@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from npe2 import PluginManager, PluginManifest
+from real_events import wait_until
 
 import napari_ouroboros
 from napari_ouroboros.operations.demo.phantom import make_phantom, write_phantom
+from napari_ouroboros.widgets.streaming import watch
 
 
 def test_the_sample_is_seen(
@@ -29,6 +31,7 @@ def test_the_sample_is_seen(
         manager.register(PluginManifest.from_distribution("napari-ouroboros"))
     viewer.open_sample("napari-ouroboros", "demo_nerve")
     assert [layer.name for layer in viewer.layers] == ["em", "truth", "trace"]
+    wait_until(lambda: watch(viewer).settled, "all that is shown to be there")
     image = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
     grey = np.ptp(image, axis=-1) < 8
     # Tissue: grey of many shades. The truth over it: colours.
