@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import threading
 import weakref
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import psutil
-from psygnal import SignalGroup, SignalInstance
+from psygnal import Signal, SignalGroup
 from real_events import wait_until
 
 
@@ -90,8 +91,9 @@ def callbacks_of(*emitters: Any) -> Counter[str]:
         if events is not None:
             counts.update({f"{label}.{k}": n for k, n in _counted(events)})
         for name in dir(type(thing)):
-            if isinstance(value := getattr(thing, name, None), SignalInstance):
-                counts[f"{label}.{name}"] += len(value)
+            # Only signals: pydantic warns of other attributes when they are looked at.
+            if isinstance(inspect.getattr_static(type(thing), name, None), Signal):
+                counts[f"{label}.{name}"] += len(getattr(thing, name))
     return counts
 
 
