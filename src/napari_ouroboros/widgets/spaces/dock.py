@@ -17,6 +17,7 @@ from napari_ouroboros.widgets.spaces.layer_menu import LayerMenu
 from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
 from napari_ouroboros.widgets.spaces.position_bar import PositionBar
 from napari_ouroboros.widgets.spaces.second_window import open_in_window
+from napari_ouroboros.widgets.straighten import StripView
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -130,9 +131,5 @@ class StraightDock(QWidget):
 
     def _strip(self) -> Fold:
         strip = Fold("Along the curve")
-        try:
-            from napari_ouroboros.widgets.straighten.strip_view import StripView
-        except ImportError:
-            return strip
         strip.add(StripView(self.scene))
         return strip

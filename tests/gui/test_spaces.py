@@ -1,0 +1,368 @@
+"""The second canvas in a real window: flip, layout, lifetimes, handedness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from leaks import Alive, callbacks_of, grown, mouse_and_keys, viewer_emitters
+from napari.qt import QtViewer
+from qtpy.QtWidgets import QApplication, QDockWidget, QScrollArea
+from real_events import Person, canvas_pixel, on_screen, wait_until
+from small_scene import make_scene
+
+from napari_ouroboros.volumes import open_volume
+from napari_ouroboros.widgets import keys
+from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.spaces import StraightDock, arrange, flip
+from napari_ouroboros.widgets.spaces.camera import on_canvas
+from napari_ouroboros.widgets.streaming import add_layers, prepare_volume
+
+
+@pytest.fixture
+def person() -> Iterator[Person]:
+    someone = Person()
+    yield someone
+    someone.close()
+
+
+def open_window(make: Callable[..., Any], folder: Path, arranged: bool = False) -> Any:
+    """A window of 1366 x 768 with the small volume, its trace and a straightened image."""
+    small = make_scene(folder)
+    viewer = make(show=True)
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    viewer.window.set_geometry(0, 0, 1366, 768)
+    add_layers(viewer, prepare_volume(open_volume(str(folder / "em")), "em"))
+    scene = scene_of(viewer)
+    scene.settings.width = scene.settings.height = 40
+    scene.traces.new(small.points_nm, "trace")
+    if arranged:
+        arrange(viewer)
+    else:
+        viewer.window.add_dock_widget(StraightDock(viewer), name="Straightened view", area="right")
+    wait_until(lambda: scene.live.idle and scene.live.state.map, "the map")
+    return viewer
+
+
+def dock_in(viewer: Any) -> StraightDock:
+    return next(w for w in QApplication.allWidgets() if isinstance(w, StraightDock)
+                and w.scene.viewer is viewer)  # fmt: skip
+
+
+def with_image(viewer: Any) -> Any:
+    """Something to see in the second space, whether or not the preview is there."""
+    scene = scene_of(viewer)
+    map_ = scene.live.state.map
+    assert map_ is not None
+    return scene.straight.add_image(
+        np.random.default_rng(0).integers(0, 255, map_.shape).astype(np.uint8),
+        name="mine",
+        scale=(map_.mean_spacing_nm, map_.pitch_nm, map_.pitch_nm),
+        units=("nm",) * 3,
+        axis_labels=("slice", "row", "column"),
+        contrast_limits=(0, 255),
+    )
+
+
+@pytest.fixture
+def window(make_napari_viewer: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
+    viewer = open_window(make_napari_viewer, tmp_path)
+    image = with_image(viewer)
+    scene = scene_of(viewer)
+    found = SimpleNamespace(viewer=viewer, scene=scene, dock=dock_in(viewer), image=image)
+    del viewer, scene, image
+    yield found
+    vars(found).clear()  # napari's own fixture looks for what is left alive
+
+
+def state_of(model: Any) -> dict[str, Any]:
+    camera = model.scene.camera
+    return {
+        "camera": (tuple(camera.center), camera.zoom, camera.angles),
+        "slider": (model.dims.point, model.dims.order, model.dims.ndisplay),
+        "selection": (set(model.layers.selection), model.layers.selection.active),
+        "mode": [str(layer.mode) for layer in model.layers],
+        "layers": list(model.layers),
+    }
+
+
+def test_twenty_flips_change_nothing_but_who_is_in_front(window: Any, person: Person) -> None:
+    viewer, scene, dock = window.viewer, window.scene, window.dock
+    labels = scene.straight.add_labels(
+        np.zeros(window.image.data.shape, np.uint16), scale=window.image.scale,
+        units=("nm",) * 3, axis_labels=("slice", "row", "column"),
+    )  # fmt: skip
+    labels.mode = "paint"
+    labels.paint((3, 10, 10), 5)
+    trace = scene.traces.active
+    assert trace is not None
+    trace.move({1: np.asarray(trace.state.points_nm[1]) + 8})
+    wait_until(lambda: scene.live.idle, "the map")
+    viewer.dims.set_current_step(0, 20)
+    viewer.scene.camera.zoom *= 1.3
+    scene.straight.dims.set_current_step(0, 3)
+    scene.straight.scene.camera.center = (0, 100, 80)
+    wait_until(lambda: dock.links.idle, "the links")
+    before = state_of(viewer), state_of(scene.straight), trace.can_undo
+    person.focus(dock)
+    canvases = [viewer, scene.straight]
+    for turn in range(20):
+        person.key(keys.FLIP) if turn else flip(viewer)
+        front = turn % 2 == 0
+        wait_until(lambda: dock.in_front is front, "the flip")  # noqa: B023
+        native = _view(canvases[1 if front else 0]).canvas.native
+        wait_until(native.hasFocus, "the focus")
+        wait_until(lambda: dock.panels.straightened_in_front is front, "the panels")  # noqa: B023
+        wide, narrow = (1, 0) if front else (0, 1)
+        wait_until(
+            lambda: _width(canvases[wide]) >= 600 > _width(canvases[narrow]) >= 380,  # noqa: B023
+            "the widths",
+        )
+        assert (state_of(viewer), state_of(scene.straight), trace.can_undo) == before
+    assert labels.data[3, 10, 10] == 5
+    labels.undo()
+    assert labels.data[3, 10, 10] == 0
+    trace.undo()
+    assert not trace.can_undo or trace.can_redo
+
+
+def _view(model: Any) -> QtViewer:
+    return next(w for w in QApplication.allWidgets() if isinstance(w, QtViewer)
+                and w.viewer is model)  # fmt: skip
+
+
+def _width(model: Any) -> int:
+    return int(_view(model).canvas.native.width())
+
+
+def test_everything_arranged_fits_1366_x_768(
+    make_napari_viewer: Callable[..., Any], tmp_path: Path
+) -> None:
+    viewer = open_window(make_napari_viewer, tmp_path, arranged=True)
+    scene, dock = scene_of(viewer), dock_in(viewer)
+    main = dock.main_window
+    assert main is not None
+    for front in (False, True, False):
+        if dock.in_front is not front:
+            flip(viewer)
+        widths = [viewer, scene.straight][:: -1 if front else 1]
+        wait_until(
+            lambda: _width(widths[0]) >= 600 and _width(widths[1]) >= 380,  # noqa: B023
+            "the widths",
+        )
+        assert (main.width(), main.height()) == (1366, 768)
+    docks = [d for d in main.findChildren(QDockWidget) if not d.isHidden()]
+    tabs = [d for d in docks if d.objectName() in ("Open a volume", "Trace", "Straighten")]
+    assert len(tabs) == 3
+    for tab in tabs:
+        assert len(main.tabifiedDockWidgets(tab)) == 2
+        inside = tab.widget()
+        assert isinstance(inside, QScrollArea) or inside.findChild(QScrollArea)
+    # Again: nothing is opened twice.
+    before = len(main.findChildren(QDockWidget))
+    arrange(viewer)
+    assert len(main.findChildren(QDockWidget)) == before
+    assert (main.width(), main.height()) == (1366, 768)
+
+
+def test_real_hovering_moves_the_other_spaces_mark(window: Any, person: Person) -> None:
+    viewer, scene, dock = window.viewer, window.scene, window.dock
+    scene.place.go_to_slice(20)
+    wait_until(lambda: dock.links.idle and dock.links.warm.map, "the map")
+    index = np.array([20, 25.0, 12.0])
+    world = index * window.image.scale
+    person.move(on_screen(scene.straight, world))
+    mark = dock.links.cursor.volume_mark
+    wait_until(lambda: mark.visible, "the mark")
+    wanted = scene.live.state.map.to_volume(index)
+    # To a canvas pixel of the straightened view.
+    step = 1.5 / scene.straight.scene.camera.zoom
+    np.testing.assert_allclose(scene.place.nm, wanted, atol=step)
+    assert "slice 20, row 25, column 12" in dock.bar.labels[1].text()
+    person.move(on_screen(viewer, wanted))
+    other = dock.links.cursor.straight_mark
+    wait_until(lambda: other.visible and not mark.visible, "the other mark")
+
+
+def test_a_dock_closed_leaves_nothing_and_opens_again(window: Any) -> None:
+    viewer, scene = window.viewer, window.scene
+    main = window.dock.main_window
+    frame = next(d for d in main.findChildren(QDockWidget) if d.widget() is window.dock)
+    emitters = [*viewer_emitters(viewer), *viewer_emitters(scene.straight), scene.place, scene.live]
+
+    def helpers_off() -> Any:
+        return callbacks_of(*emitters)
+
+    frame.destroyOnClose()
+    alive = Alive()
+    alive.note(window.dock, window.dock.view, window.dock.links)
+    window.dock = None
+    del frame
+    alive.expect_gone()
+    before = helpers_off(), mouse_and_keys(viewer), mouse_and_keys(scene.straight)
+    for _ in range(2):
+        dock = StraightDock(viewer)
+        frame = viewer.window.add_dock_widget(dock, name="Straightened view", area="right")
+        wait_until(lambda: dock.panels is not None and dock.links.idle, "the dock")  # noqa: B023
+        assert len(scene.straight.layers) >= 1
+        scene.place.go_to_slice(scene.place.slice_index + 1)
+        frame.destroyOnClose()
+        alive.note(dock, dock.view, dock.links)
+        del dock, frame
+        alive.expect_gone()
+    after = helpers_off(), mouse_and_keys(viewer), mouse_and_keys(scene.straight)
+    assert grown(before[0], after[0]) == {}
+    assert after[1:] == before[1:]
+    # The models are still moved by whoever is left.
+    scene.straight.dims.set_current_step(0, 1)
+    viewer.dims.set_current_step(0, 1)
+
+
+def test_a_closed_window_leaves_no_canvas_model_or_layer(
+    make_napari_viewer: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    other = open_window(make_napari_viewer, tmp_path / "b")
+    viewer = open_window(make_napari_viewer, tmp_path / "a")
+    with_image(viewer)
+    scene, dock = scene_of(viewer), dock_in(viewer)
+    wait_until(lambda: dock.links.idle, "the links")
+    flip(viewer)
+    alive = Alive()
+    alive.note(scene, scene.straight, *scene.straight.layers, dock, dock.view, dock.links)
+    alive.note(*viewer.layers)
+    viewer.close()
+    del viewer, scene, dock
+    alive.expect_gone(5)
+    # The other one goes on.
+    there = scene_of(other)
+    assert there.live.state.map is not None
+    there.place.go_to_slice(4)
+    flip(other)
+    assert dock_in(other).in_front
+
+
+def test_another_window_shows_the_same_arrays_and_both_follow_edits(
+    window: Any, qapp: QApplication
+) -> None:
+    from napari_ouroboros.widgets.spaces.second_window import open_in_window
+
+    scene = window.scene
+    labels = scene.straight.add_labels(
+        np.zeros(window.image.data.shape, np.uint16), scale=window.image.scale, units=("nm",) * 3
+    )
+    second = open_in_window(scene)
+    twin = next(x for x in second.layers if x.name == labels.name)
+    assert twin.data is labels.data
+    wait_until(lambda: _view(second).isVisible(), "the second window")
+    seen = lambda layer: int((np.asarray(layer._slice.image.raw) == 7).sum())  # noqa: E731
+    for layer, there in ((labels, twin), (twin, labels)):
+        for model in (scene.straight, second):
+            model.dims.set_current_step(0, 2)
+        layer.paint((2, 20, 20), 7)
+        wait_until(lambda: seen(there) == seen(layer) > 0, "the paint to show")  # noqa: B023
+        layer.undo()
+        wait_until(lambda: seen(there) == 0, "the undo to show")  # noqa: B023
+    alive = Alive()
+    alive.note(second, twin)
+    second.close()
+    del second, twin, there, layer, model
+    alive.expect_gone(5)
+    labels.paint((2, 20, 20), 7)
+
+
+def test_a_left_handed_helix_looks_left_handed(window: Any) -> None:
+    """By the canvas' own projection, with the depth that our second viewer uses."""
+    scene, view = window.scene, window.dock.view
+    straight = scene.straight
+    straight.dims.ndisplay = 3
+    wait_until(lambda: view.isVisible(), "the canvas")
+    scale = np.asarray(window.image.scale)
+    size = np.array(window.image.data.shape) * scale
+    t = np.linspace(0, 4 * np.pi, 200)
+    # xyz right-handed, counter-clockwise towards +z: a right-handed helix; its mirror is left.
+    r = 0.3 * size[1:].min()
+    for hand in (1, -1):
+        xyz = np.stack([r * np.cos(t), hand * r * np.sin(t), 0.04 * size[0] * t], axis=1)
+        zyx = size / 2 + xyz[:, ::-1] * [1, 1, 1] - [size[0] * 0.25, 0, 0]
+        for angles in ((0, 0, 90), (20, 35, 60), (-70, 10, -30)):
+            straight.scene.camera.angles = angles
+            pixels = np.array([canvas_pixel(straight, p) for p in zyx])
+            ours = np.array([on_canvas(straight, p)[0] for p in zyx])
+            middle_px = np.array(view.canvas.native.size().toTuple()
+                                 if hasattr(view.canvas.native.size(), "toTuple")
+                                 else (view.canvas.native.width(), view.canvas.native.height())) / 2  # fmt: skip
+            np.testing.assert_allclose(pixels - middle_px, ours[:, ::-1], atol=1.5)
+            # Towards the one who looks, from the camera: what a picture cannot say, it does.
+            depth = zyx @ np.asarray(straight.scene.camera.view_direction)
+            seen = np.stack([pixels[:, 0], -pixels[:, 1], -depth * straight.scene.camera.zoom], 1)
+            # Torsion of the curve as it is seen, right-handed axes: right, up, towards the eye.
+            d1, d2, d3 = (np.gradient(seen, axis=0),) * 3
+            d2 = np.gradient(d1, axis=0)
+            d3 = np.gradient(d2, axis=0)
+            torsion = np.einsum("ij,ij->i", np.cross(d1, d2), d3)[10:-10]
+            assert (np.sign(torsion) == hand).all()
+
+
+def test_the_layer_menu_acts_on_the_second_space_only(window: Any) -> None:
+    viewer, scene, dock = window.viewer, window.scene, window.dock
+    before = list(viewer.layers)
+    scene.straight.layers.selection.active = window.image
+    actions = {a.text(): a for a in dock.menu.make().actions()}
+    assert not actions["Merge labels"].isEnabled()
+    assert "two or more labels" in actions["Merge labels"].toolTip()
+    n = len(scene.straight.layers)
+    actions["Duplicate"].trigger()
+    assert len(scene.straight.layers) == n + 1
+    copy = scene.straight.layers.selection.active
+    assert copy is not window.image
+    assert copy.data is window.image.data
+    {a.text(): a for a in dock.menu.make().actions()}["Convert image / labels"].trigger()
+    assert type(scene.straight.layers.selection.active).__name__ == "Labels"
+    {a.text(): a for a in dock.menu.make().actions()}["Delete"].trigger()
+    assert len(scene.straight.layers) == n
+    assert list(viewer.layers) == before
+
+
+def test_buttons_of_the_second_list_act_on_the_second_space(window: Any) -> None:
+    viewer, scene, dock = window.viewer, window.scene, window.dock
+    dock.view.viewerButtons.ndisplayButton.click()
+    assert (scene.straight.dims.ndisplay, viewer.dims.ndisplay) == (3, 2)
+    dock.view.viewerButtons.ndisplayButton.click()
+    dock.view.viewerButtons.rollDimsButton.click()
+    assert (scene.straight.dims.order, viewer.dims.order) == ((2, 0, 1), (0, 1, 2))
+    layers = list(viewer.layers)
+    scene.straight.layers.selection = {window.image}
+    dock.view.layerButtons.deleteButton.click()
+    assert window.image not in scene.straight.layers
+    assert list(viewer.layers) == layers
+
+
+def test_paste_goes_there_in_both_canvases(window: Any, person: Person) -> None:
+    viewer, scene, dock = window.viewer, window.scene, window.dock
+    wait_until(lambda: dock.links.idle and dock.links.warm.map, "the map")
+    frames = scene.live.state.map.frames
+    nm = frames.c[30]
+    person.focus(dock)
+    dock.bar.field.setFocus()
+    person.type(", ".join(f"{v:.1f}" for v in nm) + " nm")
+    person.key("Return")
+    wait_until(lambda: scene.place.slice_index == 30, "the slice")
+    assert abs(viewer.dims.point[0] - nm[0]) <= viewer.dims.range[0].step / 2 + 1e-6
+    dock.bar.copy()
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    text = clipboard.text()
+    voxel = np.floor(nm / scene.reference.levels[0].resolution)[::-1].astype(int)
+    assert text == ", ".join(map(str, voxel))
+    dock.bar.field.setText("1, 2")
+    person.key("Return")
+    wait_until(lambda: "is no position" in dock.bar.banner.text, "the banner")
+    dock.bar.field.setText("1, 2, 3")
+    person.key("Return")
+    wait_until(lambda: "outside the volume" in dock.bar.banner.text, "the banner")
