@@ -157,5 +157,5 @@ def test_closed_and_opened_again(window: Any, qtbot: Any) -> None:
     again = StraightenDock(window)
     window.window.add_dock_widget(again, name="Straighten")
     assert len(again.preview.shown) == 1
-    assert len(scene.live.changed) == n
+    qtbot.waitUntil(lambda: len(scene.live.changed) == n, timeout=5000)
     assert scene_of(window) is scene

@@ -120,7 +120,8 @@ class LivePreview:
     @property
     def idle(self) -> bool:
         """Whether all pictures are the truth of this moment, or cannot be had."""
-        return self.scene.live.idle and all(feed.feed.idle for feed in self._feeds.values())
+        feeds = self._feeds.values()
+        return self.scene.live.idle and all(x.feed.idle and x.coarse.idle for x in feeds)
 
     @property
     def is_stale(self) -> bool:
@@ -128,6 +129,8 @@ class LivePreview:
         live = self.scene.live
         if live.state.map is None or not live.idle or live.state.map is not self._map:
             return True
+        if self.scene.straight.dims.ndisplay == 3:
+            return False  # an empty picture of the new one is there at once, and fills
         return any(feed.feed.is_stale for feed in self._feeds.values())
 
     @property
@@ -240,6 +243,7 @@ class LivePreview:
             source = VolumeFeed(volume, labels, shift, scene.deliver)
             source.feed.arrived.connect(self._picture_arrived)
             source.feed.failed.connect(self._look_at_problems)
+            source.coarse.arrived.connect(self._more_arrived)
             source.picks.changed.connect(self._picks_changed)
             self._feeds[key] = source
         if source.live is None:
@@ -270,6 +274,7 @@ class LivePreview:
                 del self._feeds[key]
                 feed.feed.arrived.disconnect(self._picture_arrived)
                 feed.feed.failed.disconnect(self._look_at_problems)
+                feed.coarse.arrived.disconnect(self._more_arrived)
                 feed.picks.changed.disconnect(self._picks_changed)
                 feed.close()
 
@@ -361,6 +366,11 @@ class LivePreview:
             shown.refresh()
         self._look_at_problems()
         self._look_at_age()
+        self.picture_changed.emit()
+
+    def _more_arrived(self) -> None:
+        for shown in self._shown.values():
+            shown.refresh_3d()
         self.picture_changed.emit()
 
     def _look_at_problems(self, *_: Any) -> None:

@@ -97,7 +97,11 @@ class StraightLayer:
         if content is None:
             return
         layer = self.layer
-        if content.shape == self._view.content.shape:
+        if self._straight.dims.ndisplay == 3:
+            self._show_coarse(content)
+            return
+        self.source.coarse.stop()
+        if layer.data is self._view and content.shape == self._view.content.shape:
             self._view.content = content
             self.refresh()
         else:
@@ -107,8 +111,25 @@ class StraightLayer:
             layer.scale = content.scale_nm
         layer.metadata = {**layer.metadata, **self._metadata(content)}
 
+    def _show_coarse(self, content: Content) -> None:
+        """Three dimensions: an array in memory in place of the view, which would be far larger."""
+        picture = self.source.coarse.show(content)
+        data = picture.data if self._channel is None else picture.data[..., self._channel]
+        # napari looks at both, one after the other: the smaller extent first.
+        self.layer.data = data
+        if tuple(self.layer.scale) != picture.scale_nm:
+            self.layer.scale = picture.scale_nm
+
+    def refresh_3d(self) -> None:
+        """Show more of the whole."""
+        content = self.source.feed.content
+        if content is not None and self._straight.dims.ndisplay == 3:
+            self._show_coarse(content)
+
     def refresh(self) -> None:
         """Show what the feed has now."""
+        if self._straight.dims.ndisplay == 3:
+            return
         shown = self.source.feed.shown
         # A thumbnail for each step of a drag would cost more than the picture.
         done = shown is not None and shown.is_sharp and not self.source.feed.is_stale

@@ -12,6 +12,7 @@ from napari_ouroboros.operations.warm_up import warm_up
 from napari_ouroboros.widgets.straighten.content import LiveContent, level_for
 from napari_ouroboros.widgets.straighten.feed import Feed
 from napari_ouroboros.widgets.straighten.picks import PickedIds
+from napari_ouroboros.widgets.straighten.volume_3d import CoarseVolume
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
@@ -35,6 +36,8 @@ class VolumeFeed:
     Attributes
     ----------
     feed : Feed
+    coarse : CoarseVolume
+        The whole, for three dimensions.
     picks : PickedIds
         Of a segmentation.
     live : LiveContent or None
@@ -52,6 +55,7 @@ class VolumeFeed:
         self.kind = "segmentation" if labels else None
         self._preview = Preview(volume, kind=self.kind)
         self.feed = Feed(deliver)
+        self.coarse = CoarseVolume(deliver)
         self.picks = PickedIds()
         self.live: LiveContent | None = None
         #: What the last run made, and from which content.
@@ -95,4 +99,5 @@ class VolumeFeed:
         if self.result is not None:
             self.result.close()
         self.feed.close()
+        self.coarse.close()
         self._preview.close()
