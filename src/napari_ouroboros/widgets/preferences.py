@@ -32,7 +32,7 @@ class Preferences:
 
     width: int = 100
     height: int = 100
-    memory_mb: int = 1024
+    memory_mb: int = 512
     disk_gb: float = 0.0
     recent: int = 12
 
