@@ -12,7 +12,8 @@ from benchmarks.server import Server
 
 #: In the order of the report; each is a module of this package.
 NAMES = (
-    "slicing", "backprojection", "kernels", "boxes", "lengths", "memory", "preview", "startup",
+    "slicing", "backprojection", "kernels", "boxes", "lengths", "memory", "preview", "live",
+    "startup",
 )  # fmt: skip
 
 
