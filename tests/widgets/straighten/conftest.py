@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from numpy.typing import NDArray
-from psygnal import Signal
-
 from oracles.precomputed import write_by_hand
+from psygnal import Signal
 
 from napari_ouroboros import Trace, open_volume
 from napari_ouroboros.widgets.scene import Scene

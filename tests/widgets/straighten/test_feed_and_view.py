@@ -92,6 +92,8 @@ def test_what_cannot_be_had_is_said_and_tried_again(loop: Any, far: Any) -> None
     feed.plane(content, 0, 5)
     loop.until(lambda: bool(feed.problem))
     assert "\n" not in feed.problem
+    loop.until(lambda: feed.idle)  # no answer of before the repair is on its way
+    loop.turn()
     server.heal()
     feed.retry()
     loop.until(lambda: feed.shown is not None and feed.shown.is_sharp)
@@ -137,9 +139,7 @@ def test_strips_across_the_other_axes(loop: Any, folder: Path) -> None:
             feed.plane(content, axis, at)
             loop.until(lambda: feed.idle)
             loop.turn()
-            np.testing.assert_array_equal(
-                feed.plane(content, axis, at), np.take(whole, at, axis)
-            )
+            np.testing.assert_array_equal(feed.plane(content, axis, at), np.take(whole, at, axis))
         assert content.read_at_once(Want(1, 3)) is None
     feed.close()
 

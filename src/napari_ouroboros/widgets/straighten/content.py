@@ -17,7 +17,7 @@ from napari_ouroboros.geometry import Straightening, Trace
 
 if TYPE_CHECKING:
     from napari_ouroboros.operations.plan import Cancel
-    from napari_ouroboros.operations.preview import Preview
+    from napari_ouroboros.operations.preview import Preview, SliceAxis
     from napari_ouroboros.volumes import Volume
 
 Array = NDArray[Any]
@@ -135,13 +135,13 @@ class LiveContent:
         """Whether all chunks of a plane have been decoded."""
         if want.axis == 0:
             return self._preview.slice_is_here(self.map, want.at, mip, self.interpolation)
-        axis = "column" if want.axis == 1 else "row"
+        axis: SliceAxis = "column" if want.axis == 1 else "row"
         return self._preview.strip_is_here(
             self.map,
             mip,
             axis,
             want.at,
-            interpolation=self.interpolation,  # type: ignore[arg-type]
+            interpolation=self.interpolation,
         )
 
     def read(self, want: Want, mip: int, cancel: Cancel | None = None) -> Array:
@@ -149,9 +149,9 @@ class LiveContent:
         if want.axis == 0:
             plane = self._preview.slice(self.map, want.at, mip, self.interpolation, cancel)
         else:
-            axis = "column" if want.axis == 1 else "row"
+            axis: SliceAxis = "column" if want.axis == 1 else "row"
             plane = self._preview.strip(
-                self.map, mip, axis, want.at,  # type: ignore[arg-type]
+                self.map, mip, axis, want.at,
                 interpolation=self.interpolation, cancel=cancel,
             )  # fmt: skip
         return only(plane, self.picked)

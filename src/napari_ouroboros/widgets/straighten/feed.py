@@ -179,7 +179,8 @@ class Feed:
             known = self._kept.get(picture.want)
             if known is not None and known.is_sharp:
                 return
-            self.problem = ""
+            if picture.is_sharp:
+                self.problem = ""
             self._keep(picture)
             if picture.want == self._want:
                 self.arrived.emit()

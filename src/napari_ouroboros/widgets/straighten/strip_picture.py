@@ -49,7 +49,7 @@ def picture(strips: Sequence[Strip], width: int, height: int) -> NDArray[np.uint
 def coloured(data: NDArray[Any], layer: Layer) -> NDArray[np.float32]:
     """Return (..., 4) RGBA of 0 to 1: values as napari shows them in a layer."""
     if data.ndim == 3:  # colours already
-        rgb = data.astype(np.float32) / (255 if data.dtype == np.uint8 else 1)
+        rgb = data.astype(np.float32) / np.float32(255 if data.dtype == np.uint8 else 1)
         if rgb.shape[-1] == 4:
             return rgb
         return np.concatenate([rgb, np.ones((*rgb.shape[:-1], 1), np.float32)], axis=-1)
@@ -63,4 +63,4 @@ def coloured(data: NDArray[Any], layer: Layer) -> NDArray[np.float32]:
     )
     share = np.clip((data.astype(np.float32) - low) / ((high - low) or 1.0), 0, 1)
     index = np.nan_to_num(share * (_STEPS - 1)).astype(np.intp)
-    return table[index]
+    return np.asarray(table[index], np.float32)
