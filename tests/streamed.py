@@ -127,3 +127,6 @@ class Gated:
 
     def close(self) -> None:
         self.closed += 1
+
+    def abort(self) -> None:
+        self.closed += 1

@@ -22,7 +22,7 @@ from napari_ouroboros.volumes.chunks.chunk_cache import (
 from napari_ouroboros.volumes.chunks.readers import Reader, choose_reader, make_reader
 from napari_ouroboros.volumes.formats.precomputed import chunk_name
 from napari_ouroboros.volumes.level import Box, Index, Kind, Level, VolumeInfo, checked_box
-from napari_ouroboros.volumes.stores.fetch import make_fetcher
+from napari_ouroboros.volumes.stores.fetch import AbortableFetcher, make_fetcher
 from napari_ouroboros.volumes.stores.inflight import CancelSignal, as_completed
 from napari_ouroboros.volumes.stores.location import Location
 
@@ -78,6 +78,7 @@ class Volume:
         self._cache = None if location.local else as_cache(cache)
         self._lock = threading.Lock()
         self._open_reader: Reader | None = None
+        self._fetcher: AbortableFetcher | None = None
 
     def __repr__(self) -> str:
         first = self.levels[0]
@@ -90,7 +91,7 @@ class Volume:
         """What another process needs to open its own connections."""
         state = self.__dict__.copy()
         del state["_lock"]
-        state["_open_reader"] = None
+        state["_open_reader"] = state["_fetcher"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -120,6 +121,17 @@ class Volume:
             reader, self._open_reader = self._open_reader, None
         if reader is not None:
             reader.close()
+
+    def abort(self) -> None:
+        """End the requests of this object that are under way: who waits gets `Cancelled`.
+
+        It can still be used. Requests to graphene servers end by themselves.
+        """
+        with self._lock:
+            fetcher, self._fetcher = self._fetcher, None
+        self.close()
+        if fetcher is not None:
+            fetcher.abort()
 
     def mip(self, mip: int) -> Level:
         """Return level `mip`.
@@ -201,7 +213,7 @@ class Volume:
 
             reader = GrapheneReader(self._location, self._info, self.timeout, self.reader)
         else:
-            fetcher = make_fetcher(self._location, self.timeout)
+            fetcher = self._fetcher = make_fetcher(self._location, self.timeout)
             reader = make_reader(self.reader, self._location, self._info, fetcher)
         if self._cache is not None:
             reader = CachedReader(reader, self._location, self._info, self._cache)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from streamed import Gated, wait_until
+from local_server import LocalServer
+from streamed import Gated, levels_of, wait_until, write
 
 from napari_ouroboros.errors import SourceError
+from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.volumes.streaming import ChunkLoader, DecodedChunks
 from napari_ouroboros.volumes.streaming import loader as module
 from napari_ouroboros.volumes.streaming.loader import MISSING
@@ -237,3 +240,44 @@ def test_listeners_are_told_and_can_leave(gated: Gated) -> None:
     gated.let(1)
     wait_until(lambda: loader.idle)
     assert not heard
+
+
+@pytest.mark.parametrize("proven", [False, True])
+def test_a_silent_server_does_not_hold_up_the_end(
+    tmp_path: Path, http_server: Callable[..., LocalServer], proven: bool
+) -> None:
+    server = http_server(write(tmp_path / "v", levels_of((32, 32, 32), 1), 8).parent)
+    volume = open_volume(f"precomputed://{server.url}/v")
+    loader = ChunkLoader(volume, 8, DecodedChunks())
+    loader.want("a", row(3) if proven else [])
+    wait_until(lambda: loader.idle and not streaming_threads())
+    server.fault("v/mip0/*", "silent")
+    others = set(streaming_threads())
+    asked = server.n_requests
+    loader.want("a", row(0, 1, 2))
+    wait_until(lambda: server.n_requests == asked + 3)
+    assert loader.close(2)
+    wait_until(lambda: set(streaming_threads()) <= others, 1)
+    # The volume itself is not touched by that.
+    server.heal()
+    assert volume.fetch_chunk(0, (0, 0, 0)) is not None
+
+
+def test_given_up_and_wanted_again(tmp_path: Path, http_server: Callable[..., LocalServer]) -> None:
+    server = http_server(write(tmp_path / "v", levels_of((32, 32, 32), 1), 8).parent)
+    loader = ChunkLoader(open_volume(f"precomputed://{server.url}/v"), 8, DecodedChunks())
+
+    def listen() -> None:
+        """Somebody who looks."""
+
+    server.fault("v/mip0/*", "silent")
+    loader.subscribe(listen)
+    loader.want("a", row(0, 1, 2))
+    wait_until(lambda: server.n_requests >= 4)
+    loader.drop("a")
+    loader.unsubscribe(listen)
+    server.heal()
+    loader.want("b", row(1))
+    wait_until(lambda: loader.peek(0, (0, 0, 1)) is not None, 3)
+    assert loader.status == module.Status()
+    assert loader.close(2)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import ssl
 import threading
 import urllib.request
 import weakref
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from napari_ouroboros.errors import SourceError, UserError
+from napari_ouroboros.errors import Cancelled, SourceError, UserError
 from napari_ouroboros.volumes.stores.deadline import call
 
 _KEPT = 64  # idle connections to one host
@@ -41,6 +43,8 @@ class Connections:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: dict[_Host, list[http.client.HTTPConnection]] = {}
+        self._busy: set[socket.socket] = set()
+        self._aborted = False
         self._proxies: dict[_Host, SplitResult | None] = {}
         self._tls: ssl.SSLContext | None = None
         # Who forgets `close` must not leave open sockets behind.
@@ -75,6 +79,8 @@ class Connections:
             The body ends before it should.
         OSError, http.client.HTTPException
             As Python's HTTP client does.
+        Cancelled
+            `abort` was called.
         """
         parts = urlsplit(url)
         host = (parts.scheme, parts.netloc)
@@ -82,14 +88,18 @@ class Connections:
         kept = connection is not None
         while True:
             connection = connection or self._open(parts, timeout)
+            used: socket.socket | None = None
             try:
                 if connection.sock is None:
                     _connect(connection, timeout)
+                used = connection.sock
+                self._begin(used)
                 response = self._send(connection, parts, headers, timeout, post)
                 beat()
                 body = _body(response, end if response.status == 200 else None, beat)
             except (ConnectionError, http.client.BadStatusLine):
                 connection.close()
+                self._check_aborted()
                 # The server may close a connection that nobody has used for a while.
                 if not kept:
                     raise
@@ -97,13 +107,16 @@ class Connections:
                 continue
             except BaseException:
                 connection.close()
+                self._check_aborted()
                 raise
+            finally:
+                self._busy.discard(used)
             break
         reusable = not response.will_close and (end is None or response.status != 200)
         response.close()
         with self._lock:
             idle = self._idle.setdefault(host, [])
-            if reusable and len(idle) < _KEPT:
+            if reusable and len(idle) < _KEPT and not self._aborted:
                 idle.append(connection)
                 connection = None
         if connection is not None:
@@ -116,6 +129,26 @@ class Connections:
             idle = dict(self._idle)
             self._idle.clear()
         _close_all(idle)
+
+    def abort(self) -> None:
+        """End the requests under way with `Cancelled`, and take no more. From any thread."""
+        with self._lock:
+            self._aborted = True
+            busy = list(self._busy)
+        for used in busy:
+            with suppress(OSError):  # it may have ended by itself
+                used.shutdown(socket.SHUT_RDWR)
+        self.close()
+
+    def _begin(self, used: socket.socket | None) -> None:
+        with self._lock:
+            self._check_aborted()
+            if used is not None:
+                self._busy.add(used)
+
+    def _check_aborted(self) -> None:
+        if self._aborted:
+            raise Cancelled("nobody waits for the answer any more")
 
     def start_anew(self) -> None:
         """Forget what a process has from the one it was forked from, which goes on using it."""

@@ -49,7 +49,14 @@ class Fetcher(Protocol):
         """Drop open connections; a later `get` opens new ones."""
 
 
-def make_fetcher(location: Location, timeout: float) -> Fetcher:
+class AbortableFetcher(Fetcher, Protocol):
+    """One whose requests can be given up."""
+
+    def abort(self) -> None:
+        """End what is under way with `Cancelled`; nothing can be got any more."""
+
+
+def make_fetcher(location: Location, timeout: float) -> AbortableFetcher:
     """Return the fetcher for `location`; `timeout` is in seconds without a byte.
 
     Raises
@@ -174,6 +181,9 @@ class FileFetcher:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    def abort(self) -> None:
+        """A file that is being read is read to its end."""
 
     def _read(
         self, name: str, byte_range: tuple[int, int] | None, beat: Heartbeat

@@ -79,6 +79,10 @@ class HttpFetcher:
         """Close the kept connections."""
         self._connections.close()
 
+    def abort(self) -> None:
+        """See `napari_ouroboros.volumes.stores.fetch.AbortableFetcher.abort`."""
+        self._connections.abort()
+
     def _get(self, wanted: _Wanted, stored_as: str = "") -> bytes | None:
         shown = self._location.shown(wanted.name)
         beat = Heartbeat()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import one_line
+from napari_ouroboros.errors import Cancelled, one_line
 from napari_ouroboros.volumes.level import Index
 from napari_ouroboros.volumes.streaming.decoded import DecodedChunks, shared_chunks
 
@@ -186,14 +186,18 @@ class ChunkLoader:
             self._listeners.append(listener)
 
     def unsubscribe(self, listener: Callable[[], None]) -> None:
-        """Do not call it any more."""
+        """Do not call it any more. With the last one what is on its way is given up."""
         with self._changed:
             self._listeners = [one for one in self._listeners if one != listener]
+            forgotten = not (self._listeners or self._wanted)
+            under_way = bool(self._in_flight)
+        if forgotten and under_way:
+            self._volume.abort()
 
     def close(self, seconds: float = 0.0) -> bool:
         """Want nothing; wait at most so long for the threads. Whether all have ended.
 
-        What is on its way ends by itself. Harmless when called twice.
+        What is on its way is given up. Harmless when called twice.
         """
         with self._changed:
             self._closed = True
@@ -202,10 +206,10 @@ class ChunkLoader:
             self._listeners.clear()
             self._queue.clear()
             self._changed.notify_all()
+        self._volume.abort()
+        with self._changed:
             self._changed.wait_for(lambda: not self._threads, seconds)
-            ended = not self._threads
-        self._volume.close()
-        return ended
+            return not self._threads
 
     # Called with the lock held.
 
@@ -291,7 +295,9 @@ class ChunkLoader:
         with self._changed:
             self._in_flight.discard(chunk)
             before = self._failed.pop(chunk, None)
-            if error is not None:
+            if isinstance(error, Cancelled):
+                self._plan()  # wanted again, perhaps, since it was given up
+            elif error is not None:
                 attempts = before.attempts + 1 if before else 1
                 self._failed[chunk] = _Failure(one_line(error), attempts)
             else:
