@@ -30,11 +30,11 @@ LONG = 24_000
 
 _PROSE = f"""A point of a trace of {POINTS} points is dragged by a voxel or so. The time runs from
 the mouse's event to the data of the middle one of {SLICES} slices, {WIDTH} x {WIDTH} pixels,
-uint8, linear, in the thread that draws: trace and its anchored keyframes, curve, frames, map, chunks,
-samples, and the two hand-overs between threads, by the very objects that the window uses. *Warm*:
-the chunks are here; *cold*: none is, and every request is answered late. Kernels are compiled. The
-strip is the longitudinal section of all slices; while dragging only the slices are computed that
-moved by over 0.01 voxel. Medians of 30."""
+uint8, linear, in the thread that draws: trace and its anchored keyframes, curve, frames, map,
+chunks, samples, and the two hand-overs between threads, by the very objects that the window uses.
+*Warm*: the chunks are here; *cold*: none is, and every request is answered late. Kernels are
+compiled. The strip is the longitudinal section of all slices; while dragging only the slices are
+computed that moved by over 0.01 voxel. Medians of 30."""
 
 
 def run(bench: Bench) -> Section:
