@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from napari.layers import Points
 
 #: Across, on the screen.
-_PIXELS = 11
-_SMALLEST, _LARGEST = 6, 18
+_PIXELS = 13
+_SMALLEST, _LARGEST = 8, 20
 _ACTIVE, _RESTING = 1.0, 0.5
 #: Smaller changes of the zoom keep the size.
 _STEP = np.sqrt(2.0)

@@ -153,7 +153,7 @@ class TraceDock(ScrollDock):
         book.active_changed.connect(self._active_changed)
         book.traces_changed.connect(self._list_traces)
         book.tool_changed.connect(self.tools.show_tool)
-        book.said.connect(self.hint.setText)
+        book.said.connect(self._say)
         scene.live.changed.connect(self._map_changed)
         scene.volumes_changed.connect(self._show_all)
         scene.viewer.layers.selection.events.active.connect(self._layer_selected)
@@ -165,7 +165,7 @@ class TraceDock(ScrollDock):
         book.active_changed.disconnect(self._active_changed)
         book.traces_changed.disconnect(self._list_traces)
         book.tool_changed.disconnect(self.tools.show_tool)
-        book.said.disconnect(self.hint.setText)
+        book.said.disconnect(self._say)
         scene.live.changed.disconnect(self._map_changed)
         scene.volumes_changed.disconnect(self._show_all)
         try:
@@ -189,7 +189,7 @@ class TraceDock(ScrollDock):
     def _active_changed(self) -> None:
         self._follow(self._book.active)
         self.numbers.show_numbers(None, 0, 0, 0)
-        self.hint.clear()
+        self._say("")
         self._show_all()
 
     def _show_all(self) -> None:
@@ -197,7 +197,6 @@ class TraceDock(ScrollDock):
         volume, model = self.scene.reference, self._model
         finest = None if volume is None else float(min(volume.levels[0].resolution))
         self.tolerance.set_pixel_nm(finest)
-        self.step.set_pixel_nm(finest)
         self.step.nm = self._book.step_nm
         self.empty.setVisible(model is None)
         self.empty.set_text(_NO_VOLUME if volume is None else _NO_TRACE)
@@ -208,6 +207,10 @@ class TraceDock(ScrollDock):
         self._layer_selected()
         self._model_changed()
         self._measure(self.scene.live.state)
+
+    def _say(self, text: str) -> None:
+        self.hint.setText(text)
+        self.hint.setVisible(bool(text))
 
     def _list_traces(self) -> None:
         self.which.clear()
