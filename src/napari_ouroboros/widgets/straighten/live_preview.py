@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_ouroboros.errors import UserError, one_line
+from napari_ouroboros.widgets.background import Worker
 from napari_ouroboros.widgets.scene.live import NO_TRACE, NO_VOLUME
 from napari_ouroboros.widgets.straighten.carry import carried
 from napari_ouroboros.widgets.straighten.placement import shift_between
@@ -63,6 +64,7 @@ class LivePreview:
         self._problem = ""
         self._timer: threading.Timer | None = None
         self._closed = False
+        self._hashes = Worker("ouroboros-hash", scene.deliver)
         scene.live.changed.connect(self._live_changed)
         scene.live.requested.connect(self._map_requested)
         scene.volumes_changed.connect(self.update)
@@ -213,6 +215,7 @@ class LivePreview:
             scene.straight.dims.events.ndisplay.disconnect(self._ndisplay_changed)
             scene.closing.disconnect(self.close)
             _previews.pop(scene, None)
+        self._hashes.close()
         for layer in list(self._shown):
             self._drop(layer)
         self._close_unused()
@@ -310,6 +313,20 @@ class LivePreview:
         self._cut()
         self._go_to(k)
         self.update()
+        self._name_the_map(new)
+
+    def _name_the_map(self, state: LiveState) -> None:
+        """Write the hash of the map into the layers' metadata, once nothing moves."""
+        map_ = state.map
+        if map_ is None or state.dragging:
+            return
+
+        def write(found: str) -> None:
+            if self._map is map_:
+                for shown in self._shown.values():
+                    shown.note(frames_sha256=found)
+
+        self._hashes.submit(lambda token: map_.recipe_hash, write, _raise)
 
     def _cut(self) -> None:
         """Make all pictures anew from the state of this moment."""
@@ -414,6 +431,10 @@ class LivePreview:
         for shown in self._shown.values():
             shown.dim(dim)
         self.picture_changed.emit()
+
+
+def _raise(error: Exception) -> None:
+    raise error  # a mistake of ours: napari shows it
 
 
 def _patience_ends(reference: weakref.ref[LivePreview]) -> None:

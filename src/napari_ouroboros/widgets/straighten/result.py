@@ -42,7 +42,7 @@ class ResultContent:
         self.dtype = np.dtype(report.dtype)
         self.channels = report.shape[3] if len(report.shape) > 3 else 1
         self.scale_nm = (map_.mean_spacing_nm, map_.pitch_nm, map_.pitch_nm)
-        self.mips = (report.mip,)
+        self.mips: tuple[int, ...] = (report.mip,)
         self.about: dict[str, Any] = {
             "state": "result",
             "path": str(report.path),
@@ -78,7 +78,7 @@ class ResultContent:
 
                 self._tiff = open_tiff(self.report.path)
             pages = [
-                self._tiff.pages[k].asarray()[slice(*rows), slice(*columns)]  # type: ignore[union-attr]
+                self._tiff.pages[k].asarray()[slice(*rows), slice(*columns)]
                 for k in range(first, last)
             ]
         tail = (self.channels,) if self.channels > 1 else ()

@@ -145,6 +145,11 @@ class StraightLayer:
                 self.layer.opacity = self._opacity  # else the user has chosen another
             self._opacity = None
 
+    def note(self, **facts: Any) -> None:
+        """Add facts to the layer's metadata."""
+        ours = {**self.layer.metadata.get("napari-ouroboros", {}), **facts}
+        self.layer.metadata = {**self.layer.metadata, "napari-ouroboros": ours}
+
     def close(self) -> None:
         """Untie it and take the layer away."""
         self.volume_layer.events.name.disconnect(self._renamed)

@@ -30,7 +30,7 @@ def picture(strips: Sequence[Strip], width: int, height: int) -> NDArray[np.uint
     for strip in strips:
         if not strip.layer.visible:
             continue
-        n, rows, columns = strip.map.shape
+        n = strip.map.shape[0]
         # The pixel's middle, as a slice, as a row of the strip.
         slices = (np.arange(width) + 0.5) * n / width
         along = np.minimum((slices / strip.step).astype(np.intp), len(strip.data) - 1)
