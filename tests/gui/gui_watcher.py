@@ -4,7 +4,7 @@ A timer of the GUI thread beats every 10 ms. When a beat is over 50 ms late, a t
 GUI thread's stack until the next one. The time of such a gap is filed sample by sample as
 
 - ``paint``: napari, vispy and Qt draw;
-- ``layers``: napari adds or removes a layer or turns between 2D and 3D;
+- ``layers``: napari adds or removes a layer, makes a canvas, or turns between 2D and 3D;
 - ``ours``: everything else, and any wait, whoever is on the stack. A wait within a paint, code of
   ours that napari or Qt called within one: both are ours.
 
@@ -81,6 +81,7 @@ _LAYERS = {
     "_add_layer": "_qt/qt_viewer.py",
     "add_layer_visual_mapping": "_vispy/canvas.py",
     "_remove_layer": "_vispy/canvas.py",
+    "__init__": "_qt/qt_viewer.py",
     "_reorder_layers": "_vispy/canvas.py",
     "_clean_and_update_scenegraph": "_vispy/canvas.py",
     "toggle_ndisplay": "components/_viewer_key_bindings.py",
@@ -162,8 +163,8 @@ class Gap:
             parts.append(f"(gc {1000 * self.gc:.0f} ms)")
         return f"{self.doing}: " + ", ".join(parts)
 
-    def where(self, kind: Class, depth: int = 12) -> str:
-        """The stack in which most of a class's time went, the innermost last."""
+    def where(self, kind: Class, depth: int = 40) -> str:
+        """The stack in which most of a class's time went, from the event loop inwards."""
         times: dict[Stack, float] = {}
         for of, seconds, stack in self.stacks:
             if of == kind:
@@ -171,7 +172,9 @@ class Gap:
         if not times:
             return "    no sample"
         stack = max(times, key=lambda each: times[each])
-        return "\n".join(f"    {call}" for call in stack[-depth:])
+        inner = max((k for k, call in enumerate(stack) if call.function == "wait_until"), default=0)
+        shown = [call for call in stack[inner:] if "importlib._bootstrap" not in call.file]
+        return "\n".join(f"    {call}" for call in shown[-depth:])
 
 
 class Watcher:

@@ -5,6 +5,7 @@ The tests, the mutants and the script that makes the pictures of the docs tell t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,8 @@ class Story:
         self.person.click(bar.mapToGlobal(bar.actionGeometry(first).center()))
         for title in titles[1:]:
             popup = wait_until(
-                lambda t=title: self._popup_with(t), f"the menu with {title!r}"  # type: ignore[misc]
+                lambda t=title: self._popup_with(t),
+                f"the menu with {title!r}",  # type: ignore[misc]
             )
             (action,) = [a for a in popup.actions() if plain(a) == title]
             self.person.click(popup.mapToGlobal(popup.actionGeometry(action).center()))
@@ -133,9 +135,9 @@ class Story:
     @staticmethod
     def _popup_with(title: str) -> QMenu | None:
         for widget in QApplication.topLevelWidgets():
-            if isinstance(widget, QMenu) and widget.isVisible():
-                if title in map(plain, widget.actions()):
-                    return widget
+            shown = isinstance(widget, QMenu) and widget.isVisible()
+            if shown and title in map(plain, widget.actions()):
+                return widget
         return None
 
     # -- the steps --------------------------------------------------------------------------
@@ -144,9 +146,11 @@ class Story:
         """Plugins > napari-ouroboros > Open all, arranged."""
         self.menu("Plugins", "napari-ouroboros", "Open all, arranged")
         wait_until(
-            lambda: {StraightDock, OpenDock, TraceDock, StraightenDock}
-            <= {type(widget) for widget in QApplication.allWidgets() if widget.isVisible()}
-            or None,
+            lambda: (
+                {StraightDock, OpenDock, TraceDock, StraightenDock}
+                <= {type(widget) for widget in QApplication.allWidgets() if widget.isVisible()}
+                or None
+            ),
             "all docks",
         )
         settle()
@@ -207,6 +211,19 @@ class Story:
         self.person.click(canvas.mapToGlobal(at))
         wait_until(lambda: abs(self.scene.place.slice_index - index) <= 3, "the slice to be shown")
 
+    def straighten_to(self, path: Path) -> None:
+        """Type a file's name into the Straighten dock, press the button, and wait for the file."""
+        dock = self.bring_to_front(StraightenDock)
+        run = dock.run
+        self.reveal(run.path)
+        self.person.click(middle(run.path))
+        self.person.type(str(path))
+        self.person.key("Return")
+        wait_until(run.job.button.isEnabled, "the button that runs")
+        self.press(run.job.button)
+        wait_until(lambda: "Shown: the result" in run.result.text(), "the result to be shown")
+        assert not run.job.running
+
     # -- what is there ----------------------------------------------------------------------
 
     @property
@@ -221,18 +238,18 @@ class Story:
 
         return self.dock(StripCanvas)
 
-    def settled(self) -> None:
+    def settled(self, seconds: float = 20.0) -> None:
         """Wait until every picture is of this moment."""
         scene = self.scene
         preview = live_preview_of(scene)
-        wait_until(lambda: scene.live.idle, "the map of this moment")
-        wait_until(lambda: scene.live.state.map is not None, "a map")
-        wait_until(lambda: preview.idle and not preview.is_stale, "the straightened slice")
+        wait_until(lambda: scene.live.idle, "the map of this moment", seconds)
+        wait_until(lambda: scene.live.state.map is not None, "a map", seconds)
+        wait_until(lambda: preview.idle and not preview.is_stale, "the slice", seconds)
         feed = self.strip.feed
         if feed is not None:
-            wait_until(lambda: feed.idle and not feed.is_stale, "the strip")
-        wait_until(lambda: self.straight.links.idle, "the linked spaces")
-        wait_until(lambda: watch(self.viewer).settled, "the volume")
+            wait_until(lambda: feed.idle and not feed.is_stale, "the strip", seconds)
+        wait_until(lambda: self.straight.links.idle, "the linked spaces", seconds)
+        wait_until(lambda: watch(self.viewer).settled, "the volume", seconds)
         settle()
 
     def truth(self) -> tuple[Straightening, int]:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from gui_watcher import Watcher
 from real_events import Person
 from scene_server import Served
+from scene_server import served as serve
 from story import Story
+
+from napari_ouroboros import Straightening, straighten
+from napari_ouroboros.widgets import streaming
+from napari_ouroboros.widgets.spaces import arrange
+from napari_ouroboros.widgets.spaces.linked_cursor import LinkedCursor
+from napari_ouroboros.widgets.spaces.riding_frame import RidingFrame
+from napari_ouroboros.widgets.straighten.volume_feed import VolumeFeed
 
 #: Where the trace is clicked: (y, x) in voxels of the finest level, around the middle of what is
 #: shown, on the plane that is shown. The nerve comes through there.
@@ -45,7 +54,7 @@ def test_the_story(
         first, strip = story.shown_slice().copy(), story.strip.feed.strips[0].data.copy()
 
         with watcher.during("go to a slice"):
-            story.go_to_slice(len(story.truth()[0].frames) // 2)
+            story.go_to_slice(len(story.truth()[0].frames) // 4)
             story.settled()
         story.check_preview()
         assert not np.array_equal(story.shown_slice(), first)
@@ -76,6 +85,68 @@ def test_the_story(
         with watcher.during("flip"):
             story.flip()
         assert not story.straight.in_front
+
+        with watcher.during("straighten to a file"):
+            story.straighten_to(tmp_path / "nerve.tif")
+        map_, mip = story.truth()
+        whole = straighten(served.volume, map_, mip=mip)
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / "nerve.tif"), np.asarray(whole))
+        assert Straightening.load(tmp_path / "nerve.recipe.json").shape == map_.shape
+        story.check_preview()  # the result in the preview's place
     for gap in watcher.gaps:
         print(gap)
     watcher.check()
+
+
+def switch_off_preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures stay those of the first map."""
+    cut = VolumeFeed.cut
+
+    def once(self: VolumeFeed, *arguments: Any) -> Any:
+        return self.live or cut(self, *arguments)
+
+    monkeypatch.setattr(VolumeFeed, "cut", once)
+
+
+def switch_off_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LinkedCursor, "_take_hover", lambda self: None)
+
+
+def switch_off_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RidingFrame, "draw", lambda self: None)
+
+
+@pytest.mark.parametrize(
+    ("switch_off", "fails"),
+    [
+        (None, None),
+        (switch_off_preview, "check_preview"),
+        (switch_off_cursor, "check_cursor"),
+        (switch_off_frame, "check_frame"),
+    ],
+)
+def test_the_story_fails_without(
+    window: Callable[..., Any],
+    person: Person,
+    demo_nerve: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    switch_off: Callable[[pytest.MonkeyPatch], None] | None,
+    fails: str | None,
+) -> None:
+    """The story's own checks see when a part is switched off, each its own part."""
+    if switch_off is not None:
+        switch_off(monkeypatch)
+    with serve(demo_nerve, latency=0.0) as near:
+        story = Story(window(), person, near)
+        arrange(story.viewer)
+        streaming.add_layers(story.viewer, streaming.prepare_volume(near.volume, "em"))
+        trace = story.scene.traces.new(near.points_nm)
+        story.settled()
+        trace.move({5: near.points_nm[5] + (0.0, 900.0, -700.0)})
+        story.settled()
+        for check in ("check_preview", "check_cursor", "check_frame"):
+            if check == fails:
+                with pytest.raises(AssertionError):
+                    getattr(story, check)()
+            else:
+                getattr(story, check)()

@@ -79,9 +79,9 @@ def tour(viewer: Any, person: Person, add: Add, only_slider: bool = False) -> Wa
             wait_until(settled(viewer), "everything that is shown to be there")
         person.click(middle(canvas))  # the keyboard goes to the canvas
         with watcher.during("step the slider"):
-            start = viewer.dims.current_step[0]
-            person.key("Right", times=5)
-            wait_until(lambda: viewer.dims.current_step[0] == start + 5, "the slider to step")
+            start, steps = viewer.dims.current_step[0], 2 if only_slider else 5
+            person.key("Right", times=steps)
+            wait_until(lambda: viewer.dims.current_step[0] == start + steps, "the slider to step")
             wait_until(settled(viewer), "the new slice")
         if only_slider:
             return watcher
@@ -186,12 +186,12 @@ def test_a_gap_is_filed_by_what_was_done(calls: list[tuple[str, str]], kind: str
 
 
 def test_c_functions_that_wait_are_told_by_their_line() -> None:
-    def sampled() -> Call:
-        line = sampled.__code__.co_firstlineno + 3
-        return Call(__file__, "paintGL", line)  # as if the next line were running
+    def paintGL() -> None:  # as Qt calls it
         time.sleep(0.3)
 
-    assert classify((sampled(),)) == "ours"
+    line = paintGL.__code__.co_firstlineno + 1
+    assert classify((Call(__file__, "paintGL", line),)) == "ours"
+    assert classify((Call(__file__, "paintGL", line + 1),)) == "paint"
 
 
 def test_a_gap_is_as_long_as_it_was(window: Callable[..., Any]) -> None:
