@@ -1,7 +1,9 @@
-"""One look at the real window."""
+"""What the menus open, in the real window."""
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,31 +11,119 @@ from typing import Any
 import numpy as np
 import pytest
 from npe2 import PluginManager, PluginManifest
+from qtpy.QtWidgets import QDockWidget, QWidget
 from real_events import wait_until
 
 import napari_ouroboros
 from napari_ouroboros.operations.demo.phantom import make_phantom, write_phantom
-from napari_ouroboros.widgets.streaming import watch
+from napari_ouroboros.widgets.open import AllDocks, OpenDock, recent
+from napari_ouroboros.widgets.scene import scene_of
 
 
-def test_the_sample_is_seen(
-    make_napari_viewer_proxy: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # A small nerve where the sample keeps its own.
+@pytest.fixture
+def small_nerve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small nerve where the sample keeps its own."""
     folder = tmp_path / f"demo-nerve-{napari_ouroboros.__version__}"
     write_phantom(folder, make_phantom((60, 180, 150), (160.0, 80.0, 80.0), (41, 103, 77)))
     monkeypatch.setenv("NAPARI_OUROBOROS_CACHE", str(tmp_path))
-    viewer = make_napari_viewer_proxy(show=True)
+    monkeypatch.setattr(recent, "usual_file", lambda: tmp_path / "recent.json")
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
+    shown = make_napari_viewer_proxy(show=True)
     manager = PluginManager.instance()
     if "napari-ouroboros" not in manager:
         manager.register(PluginManifest.from_distribution("napari-ouroboros"))
+    return shown
+
+
+def docks_of(viewer: Any) -> dict[str, QDockWidget]:
+    """Docks of ours by the classes of what is in them."""
+    window = viewer.window.dock_widgets
+    found = {}
+    for widget in window.values():
+        native = getattr(widget, "native", widget)
+        parent = native.parentWidget()
+        if type(native).__module__.startswith("napari_ouroboros") and parent is not None:
+            found[type(native).__name__] = parent
+    return found
+
+
+def test_the_sample_is_seen(viewer: Any, small_nerve: None) -> None:
     viewer.open_sample("napari-ouroboros", "demo_nerve")
     assert [layer.name for layer in viewer.layers] == ["em", "truth", "trace"]
-    wait_until(lambda: watch(viewer).settled, "all that is shown to be there")
-    image = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
-    grey = np.ptp(image, axis=-1) < 8
-    # Tissue: grey of many shades. The truth over it: colours.
-    assert len(np.unique(image[grey])) > 50
-    assert (~grey).mean() > 0.01
+
+    def seen() -> bool:
+        image = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+        grey = np.ptp(image, axis=-1) < 8
+        # Tissue: grey of many shades. The truth over it: colours.
+        return len(np.unique(image[grey])) > 50 and (~grey).mean() > 0.01
+
+    wait_until(seen, "tissue and truth")
+
+
+def test_a_nerve_that_is_not_there_is_made_with_progress(
+    viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_OUROBOROS_CACHE", str(tmp_path))
+    viewer.open_sample("napari-ouroboros", "demo_nerve")
+    wait_until(lambda: "OpenDock" in docks_of(viewer), "the dock")
+    dock = docks_of(viewer)["OpenDock"].findChild(OpenDock)
+    assert dock is not None
+    wait_until(lambda: dock.job.bar.value() > 0, "progress", 60.0)
+    assert dock.job.status.text().startswith("Making the demo nerve")
+    assert len(viewer.layers) == 0
+    dock.job.cancel_button.click()
+    assert dock.job.status.text() == "Cancelled."
+    assert not list(tmp_path.rglob("state.json"))
+
+
+def test_the_sample_scene_opens_docks_and_nerve(viewer: Any, small_nerve: None) -> None:
+    viewer.open_sample("napari-ouroboros", "demo_scene")
+    scene = scene_of(viewer)
+    wait_until(lambda: "OpenDock" in docks_of(viewer), "the docks", 30.0)
+    dock = docks_of(viewer)["OpenDock"].findChild(OpenDock)
+    assert dock is not None
+    wait_until(
+        lambda: not dock.job.running and [x.name for x in viewer.layers][:3], "the nerve", 60.0
+    )
+    assert dock.banner.text == ""
+    names = [layer.name for layer in viewer.layers]
+    assert {"em", "truth", "trace"} <= set(names)
+    assert "the demo nerve is being opened" not in names
+    assert scene.traces.active is not None
+    assert set(docks_of(viewer)) >= {"OpenDock", "TraceDock", "StraightenDock", "StraightDock"}
+
+
+def test_open_all_arranged_leaves_only_the_docks(viewer: Any) -> None:
+    def ask() -> weakref.ref[QWidget]:
+        _, widget = viewer.window.add_plugin_dock_widget("napari-ouroboros", "Open all, arranged")
+        assert isinstance(widget, AllDocks)
+        return weakref.ref(widget)
+
+    for _ in range(2):  # the second time it arranges what is there
+        widget = ask()
+        wait_until(lambda: "OpenDock" in docks_of(viewer), "the docks", 30.0)
+        wait_until(lambda: "AllDocks" not in docks_of(viewer), "its own dock to go")
+
+        def gone(widget: weakref.ref[QWidget] = widget) -> bool:
+            gc.collect()
+            return widget() is None
+
+        wait_until(gone, "the end of the widget in the menu")
+        assert len([d for d in docks_of(viewer) if d == "OpenDock"]) == 1
+
+
+def test_the_page_of_preferences_is_shown(plugin_settings: None, npe2pm: Any, qtbot: Any) -> None:
+    from napari._qt.dialogs.preferences_dialog import PreferencesDialog
+    from qtpy.QtWidgets import QLabel
+
+    npe2pm.register(PluginManifest.from_distribution("napari-ouroboros"))
+    dialog = PreferencesDialog()
+    try:
+        texts = {label.text() for label in dialog.findChildren(QLabel)}
+        assert {"Width (pixels)", "Cache on disk (GB)", "Recent sources"} <= texts
+    finally:
+        dialog.close()
+        dialog.deleteLater()

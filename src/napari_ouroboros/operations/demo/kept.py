@@ -20,6 +20,14 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("napari-ouroboros"))
 
 
+def kept_state() -> Path:
+    """Where the state of the demo nerve is, or will be."""
+    from napari_ouroboros import __version__
+
+    # A new version may draw another nerve; an old folder must not pass for it.
+    return cache_folder() / f"demo-nerve-{__version__}" / "state.json"
+
+
 def demo_nerve_state(progress: Progress | None = None, cancel: Cancel | None = None) -> Path:
     """Return the Neuroglancer state of the demo nerve; the volumes are beside it.
 
@@ -37,12 +45,9 @@ def demo_nerve_state(progress: Progress | None = None, cancel: Cancel | None = N
     Cancelled
         `cancel` was set.
     """
-    from napari_ouroboros import __version__
     from napari_ouroboros.operations.demo.phantom import write_phantom
 
-    # A new version may draw another nerve; an old folder must not pass for it.
-    folder = cache_folder() / f"demo-nerve-{__version__}"
-    state = folder / "state.json"
+    state = kept_state()
     if not state.is_file():  # written last, so that it stands for the whole
-        write_phantom(folder, overwrite=True, progress=progress, cancel=cancel)
+        write_phantom(state.parent, overwrite=True, progress=progress, cancel=cancel)
     return state

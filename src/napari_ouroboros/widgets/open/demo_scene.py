@@ -1,8 +1,9 @@
-"""File > Open Sample: the whole scene of the demo nerve, made in the background."""
+"""File > Open Sample: the demo nerve, made in the background; as layers, or with all docks."""
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_ouroboros.layers import LayerData
+    from napari_ouroboros.widgets.open.dock import OpenDock
 
 _OURS = "napari-ouroboros"
 
@@ -28,12 +30,40 @@ def open_demo_scene() -> list[LayerData]:
         from napari_ouroboros.errors import UserError
 
         raise UserError("the demo scene needs a window; open the other sample for its layers")
+    return _stand_in(viewer, _arranged)
+
+
+def demo_nerve() -> list[LayerData]:
+    """Return an image of the demo nerve, the true labels of its fascicles, and its trace.
+
+    Where it has to be made first, the Open dock does that, with progress and Cancel.
+    """
+    import napari
+
+    from napari_ouroboros.operations.demo.kept import demo_nerve_state, kept_state
+
+    viewer = napari.current_viewer()
+    if viewer is None:
+        from napari_ouroboros.reader import read_state_layers
+
+        return read_state_layers(str(demo_nerve_state()))
+    state = kept_state()
+    if not state.is_file():
+        return _stand_in(viewer, _alone)
+    from napari_ouroboros.widgets.streaming.opening import get_reader
+
+    read = get_reader(str(state))
+    assert read is not None
+    return read(str(state))
+
+
+def _stand_in(viewer: Viewer, dock: Callable[[Any], OpenDock | None]) -> list[LayerData]:
+    """Have the nerve opened in a dock as soon as napari has added the layer that is returned."""
     from napari_ouroboros.widgets.scene import scene_of
 
     mark = object()
-    reference = weakref.ref(viewer)
-    # When napari has added the layer.
-    scene_of(viewer).deliver(lambda: _open(reference, mark))
+    reference = weakref.ref(getattr(viewer, "__wrapped__", viewer))
+    scene_of(viewer).deliver(lambda: _open(reference, mark, dock))
     meta = {
         "name": "the demo nerve is being opened",
         "ndim": 3,
@@ -43,19 +73,33 @@ def open_demo_scene() -> list[LayerData]:
     return [(np.empty((0, 3)), meta, "points")]
 
 
-def _open(viewer: weakref.ref[Viewer], mark: object) -> None:
-    from napari_ouroboros.widgets.open.dock import OpenDock
-    from napari_ouroboros.widgets.spaces import arrange
-
+def _open(
+    viewer: weakref.ref[Viewer], mark: object, dock: Callable[[Any], OpenDock | None]
+) -> None:
     shown = viewer()
     if shown is None:
         return
     _remove(shown, mark)
-    docks = arrange(shown)
-    for dock in docks:
-        for found in dock.findChildren(OpenDock):
-            found.open_demo()
-            return
+    found = dock(shown)
+    if found is not None:
+        found.open_demo()
+
+
+def _arranged(viewer: Any) -> OpenDock | None:
+    from napari_ouroboros.widgets.open.dock import OpenDock
+    from napari_ouroboros.widgets.spaces import arrange
+
+    return next((found for dock in arrange(viewer) for found in dock.findChildren(OpenDock)), None)
+
+
+def _alone(viewer: Any) -> OpenDock | None:
+    from napari_ouroboros.widgets.open.dock import OpenDock
+
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, OpenDock):
+            return widget
+    _, made = viewer.window.add_plugin_dock_widget(_OURS, "Open a volume")
+    return made if isinstance(made, OpenDock) else None
 
 
 def _remove(viewer: Any, mark: object) -> None:
