@@ -14,6 +14,7 @@ from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces.canvas import SidePanels, make_canvas, show_scale_and_axes
 from napari_ouroboros.widgets.spaces.closing import on_window_closed
 from napari_ouroboros.widgets.spaces.layer_menu import LayerMenu
+from napari_ouroboros.widgets.spaces.letting_go import let_go
 from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
 from napari_ouroboros.widgets.spaces.position_bar import PositionBar
 from napari_ouroboros.widgets.spaces.second_window import open_in_window
@@ -113,6 +114,7 @@ class StraightDock(QWidget):
         if self.panels is not None:
             self.panels.close()
         self.view.close()
+        let_go(self.scene.straight)
 
     def _open_in_window(self) -> None:
         open_in_window(self.scene)
