@@ -58,6 +58,12 @@ class SliceForm(QWidget):
         self.radius = LengthField(
             "Adaptive radius", "How far from the curve.", automatic="", zero=True
         )
+        for combo in (self.mip, self.interpolation):
+            # As narrow as the dock: the longest title would make it scroll sideways.
+            combo.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            combo.setMinimumContentsLength(8)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,9 +11,11 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_ouroboros.errors import Cancelled, OuroborosError
+from napari_ouroboros.operations.live_strip import LiveStrip
+from napari_ouroboros.operations.live_strip import Strip as LiveRows
 from napari_ouroboros.operations.outside_volume import best_mip
 from napari_ouroboros.widgets.background import Token, Worker
-from napari_ouroboros.widgets.straighten.content import coarser_mips, level_for, only
+from napari_ouroboros.widgets.straighten.content import level_for, only
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -23,8 +27,8 @@ if TYPE_CHECKING:
 
 Axis = Literal["column", "row"]
 
-# While a point is dragged only every so many-th of the rows is computed.
-_SKIPPED = 4
+# Seconds between two looks at a strip that is being computed.
+_BETWEEN = 0.06
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,8 @@ class Strip:
         One row for every `step` slices from slice 0 on.
     step : int
     mip : int
+    done : bool
+        Whether every row is what it should be; else some are coarse, of another place or empty.
     """
 
     layer: Layer
@@ -48,6 +54,7 @@ class Strip:
     data: NDArray[Any]
     step: int
     mip: int
+    done: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +63,7 @@ class _Job:
 
     layer: Layer
     source: VolumeFeed
+    strip: LiveStrip
     content: LiveContent
     channel: int | None
     mip: int
@@ -83,6 +91,8 @@ class StripFeed:
         self._worker = Worker("ouroboros-strip", preview.scene.deliver, finish_begun=True)
         self._axis: Axis = "column"
         self._rows, self._across = 400, 80
+        # What each volume's strip was, so that only what moves is computed again.
+        self._live: weakref.WeakKeyDictionary[VolumeFeed, LiveStrip] = weakref.WeakKeyDictionary()
         self.strips: list[Strip] = []
         self.problem = ""
         live = preview.scene.live
@@ -136,13 +146,21 @@ class StripFeed:
 
         def run(token: Token) -> None:
             for job in jobs:
-                first = _coarse(job, axis, step * _SKIPPED, token)
-                if first is not None:
-                    self._deliver(Strip(job.layer, map_, first, step * _SKIPPED, -1))
-                if dragging and first is not None:
-                    continue  # the next map is a moment away
-                data = _read(job, job.mip, axis, step, token)
-                self._deliver(Strip(job.layer, map_, data, step, job.mip))
+                last = -_BETWEEN
+
+                def show(strip: LiveRows, job: _Job = job) -> None:
+                    nonlocal last
+                    now = time.monotonic()
+                    # The first, and not more of them than are looked at.
+                    if now - last >= _BETWEEN:
+                        last = now
+                        self._deliver(_strip_of(job, map_, strip, step, False))
+
+                strip = job.strip.update(
+                    job.content.map, job.mip, axis, None, None, step, job.content.interpolation, dragging,
+                    show, token,
+                )  # fmt: skip
+                self._deliver(_strip_of(job, map_, strip, step, True))
 
         def failed(error: Exception) -> None:
             if not isinstance(error, OuroborosError):
@@ -179,7 +197,10 @@ class StripFeed:
             volume = one.source.volume
             least = level_for(volume, reference, state.mip)
             mip = max(least, best_mip(volume, self._pixel_nm(state.map)))
-            jobs.append(_Job(one.layer, one.source, content, one.channel, mip))
+            if one.source not in self._live:
+                self._live[one.source] = LiveStrip(one.source.preview)
+            strip = self._live[one.source]
+            jobs.append(_Job(one.layer, one.source, strip, content, one.channel, mip))
         return jobs
 
     def _pixel_nm(self, map_: Straightening) -> float:
@@ -203,21 +224,6 @@ class StripFeed:
         self.changed.emit()
 
 
-def _coarse(job: _Job, axis: Axis, step: int, token: Token) -> NDArray[Any] | None:
-    """A first look: the finest level that is here, else the coarsest; None: there is none."""
-    mips = (job.mip, *coarser_mips(job.source.volume, job.mip, job.content.map))
-    for mip in mips:
-        if job.source.preview.strip_is_here(
-            job.content.map, mip, axis, None, None, step, job.content.interpolation
-        ):
-            return _read(job, mip, axis, step, token)
-    return _read(job, mips[-1], axis, step, token) if len(mips) > 1 else None
-
-
-def _read(job: _Job, mip: int, axis: Axis, step: int, token: Token) -> NDArray[Any]:
-    data = job.source.preview.strip(
-        job.content.map, mip, axis, None, None, step, job.content.interpolation, token
-    )
-    if job.channel is not None:
-        data = data[..., job.channel]
-    return only(data, job.content.picked)
+def _strip_of(job: _Job, map_: Straightening, rows: LiveRows, step: int, done: bool) -> Strip:
+    data = rows.image if job.channel is None else rows.image[..., job.channel]
+    return Strip(job.layer, map_, only(data.copy(), job.content.picked), step, job.mip, done)
