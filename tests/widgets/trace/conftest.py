@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Layer
 from small_scene import Scene as SmallScene
 from small_scene import make_scene
 
 from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.widgets.scene.scene import Scene
+from napari_ouroboros.widgets.streaming import prepare_volume
 
 
 @dataclass
@@ -40,6 +42,8 @@ def window(small_scene: SmallScene) -> Iterator[Window]:
     viewer = ViewerModel()
     calls: list[Callable[[], None]] = []
     scene = Scene(viewer, calls.append)
-    scene.live.set_volume(open_volume(small_scene.folder / "em"))
+    for layer in prepare_volume(open_volume(small_scene.folder / "em"), "em"):
+        viewer.layers.append(Layer.create(*layer))
+    assert scene.reference is not None
     yield Window(viewer, scene, small_scene, calls)
     scene.close()

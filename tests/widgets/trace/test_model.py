@@ -177,12 +177,12 @@ def test_a_keyframe_turns_its_slice_and_fades_towards_the_next() -> None:
     m.set_keyframe(0.8 * length, 0)
     low, middle, high = (up_at(m, f * length) for f in (0.2, 0.5, 0.8))
     m.set_keyframe(0.5 * length, 50)
-    assert degrees_apart(up_at(m, 0.5 * length), middle) == pytest.approx(50, abs=0.2)
-    assert degrees_apart(up_at(m, 0.2 * length), low) < 0.2
-    assert degrees_apart(up_at(m, 0.8 * length), high) < 0.2
+    assert degrees_apart(up_at(m, 0.5 * length), middle) == pytest.approx(50, abs=0.5)
+    assert degrees_apart(up_at(m, 0.2 * length), low) < 0.5
+    assert degrees_apart(up_at(m, 0.8 * length), high) < 0.5
     m.remove_keyframe(0.5 * length)
     assert [k.degrees for k in m.state.keyframes if k.by_user] == [0, 0]
-    assert degrees_apart(up_at(m, 0.5 * length), middle) < 0.2
+    assert degrees_apart(up_at(m, 0.5 * length), middle) < 0.5
     m.remove_keyframe(0)
     m.remove_keyframe(0)
     assert m.state.twist is None

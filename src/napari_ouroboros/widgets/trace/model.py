@@ -262,9 +262,9 @@ class TraceModel:
         frames = map_.frames
         i = int(slice_index)
         n, b, t = frames.N[i], frames.B[i], frames.T[i]
-        up = np.array(direction, np.float64)
-        up = up - (up @ t) * t
-        if not norm(up):
+        given = np.array(direction, np.float64)
+        up = given - (given @ t) * t
+        if not norm(up) > 1e-6 * norm(given):
             raise UserError("the direction is that of the trace itself; take one across it")
         # What appears upwards is -B, and N = B x T.
         wanted = cross(-up / norm(up), t)
