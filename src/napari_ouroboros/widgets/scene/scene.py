@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_ouroboros.widgets.preferences import slice_settings
 from napari_ouroboros.widgets.scene.live import LiveMap
 from napari_ouroboros.widgets.scene.place import Place
 from napari_ouroboros.widgets.scene.settings import SliceSettings
@@ -55,7 +56,7 @@ class Scene:
 
         self._viewer = weakref.ref(viewer)
         self.deliver = deliver
-        self.settings = SliceSettings()
+        self.settings: SliceSettings = slice_settings()
         self.live = LiveMap(self.settings, deliver)
         self.place = Place()
         self.traces: TraceBook = TraceBook(self)
