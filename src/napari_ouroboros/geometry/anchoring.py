@@ -207,56 +207,58 @@ class _Anchoring:
 
     def _runs(self) -> list[Node]:
         """Nodes on the stretches that stayed, neighbouring ones taken together."""
+        s, s_old, delta, stays = self.found.new_s, self.found.old_s, self.delta, self.stays
+        if not stays.any():
+            return []
+        first, end = 0, len(stays)
+        if self.new.closed and self.old.closed and not stays.all():
+            # Once round from where something moved, so that no run is cut at the seam.
+            first = int(np.argmin(stays))
+            end += first
+            s = np.append(s, s[1:] + self.new.length)
+            s_old = np.append(s_old, s_old[1:] + self.old.length)
+            delta = np.append(delta, delta[1:] + delta[-1] - delta[0])
+            stays = np.tile(stays, 2)
         out: list[Node] = []
-        k, m = 0, len(self.stays)
-        while k < m:
-            if not self.stays[k]:
-                k += 1
-                continue
-            end = k
-            while end + 1 < m and self.stays[end + 1]:
-                end += 1
-            run = pchip.merged(self._nodes(k, end + 1), 3.5 * self._close)
-            run = pchip.monotone(pchip.thinned(run, self.allowed), self.allowed)
-            out += run
-            k = end + 1
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], stays[first:end], [0]]))) + first
+        for k, last in edges.reshape(-1, 2):
+            part = slice(k, last + 1)
+            run = pchip.merged(self._nodes(s[part], s_old[part], delta[part]), 3.5 * self._close)
+            out += pchip.monotone(pchip.thinned(run, self.allowed), self.allowed)
         return out
 
-    def _nodes(self, first: int, last: int) -> list[Node]:
-        """Nodes of the old turn between two points that both have."""
-        s, s_old = self.found.new_s, self.found.old_s
-        low, high = float(s[first]), float(s[last])
-        to_new = _Linear(s_old[first : last + 1], s[first : last + 1])
-        delta = _Linear(s[first : last + 1], self.delta[first : last + 1])
+    def _nodes(self, s: Float, s_old: Float, delta: Float) -> list[Node]:
+        """Nodes of the old turn on one run, whose stretches end at these arc lengths."""
+        low, high = float(s[0]), float(s[-1])
+        to_new, to_old, away = _Linear(s_old, s), _Linear(s, s_old), _Linear(s, delta)
         places: dict[float, int] = {low: -1, high: -1}
-        for key in self.turn.keys(float(s_old[first]), float(s_old[last])):
+        for key in self.turn.keys(float(s_old[0]), float(s_old[-1])):
             places.setdefault(float(np.clip(to_new(key), low, high)), -1)
-        # Where the carried frames still drift apart, though the curve has hardly moved.
-        held = self.delta[first]
-        for i in range(first + 1, last):
-            if abs(self.delta[i] - held) > self.allowed or abs(
-                self.delta[last] - self.delta[i]
-            ) > self.allowed >= abs(self.delta[last] - self.delta[i + 1]):
-                places.setdefault(float(s[i]), -1)
-                held = self.delta[i]
+        for i in self._drifting(delta):
+            places.setdefault(float(s[i]), -1)
         for i, place in enumerate(self.keep_new):
             at = float(place)
-            if self.new.closed and at < low:
-                at += self.new.length
-            if low <= at <= high:
+            if self.new.closed:
+                at += self.new.length * np.ceil((low - at) / self.new.length - 1e-9)
+            if low - 1e-9 * self.new.length <= at <= high:
                 near = min(places, key=lambda p: abs(p - at))
                 if abs(near - at) <= 1e-9 * self.new.length and places[near] < 0:
                     places[near] = i
                 else:
                     places.setdefault(at, i)
-        to_old = _Linear(s[first : last + 1], s_old[first : last + 1])
         out = []
         for at in sorted(places):
             before = self.turn.slope(to_old(at), -1) + self.drift if at > low else None
             after = self.turn.slope(to_old(at), 1) + self.drift if at < high else None
-            value = delta(at) + self.turn.value(to_old(at)) + self.drift * at
+            value = away(at) + self.turn.value(to_old(at)) + self.drift * at
             out.append(Node(at, value, before, after, places[at]))
         return out
+
+    def _drifting(self, delta: Float) -> list[int]:
+        """Points between which the carried frames still part, though the curve hardly moved."""
+        differs = np.abs(np.diff(delta)) > 0.25 * self.allowed
+        ends = np.flatnonzero(differs)
+        return sorted({*ends.tolist(), *(ends + 1).tolist()} - {0, len(delta) - 1})
 
     def _keep_places(self) -> Float:
         """Arc lengths on the new curve of `keep_s`, where it has moved as well."""
@@ -284,7 +286,7 @@ class _Anchoring:
         first, last = nodes[0], nodes[-1]
         whole = self.stays.all() and len(self.stays) > 0 and self.old.closed
         over = last.value - first.value
-        if whole or last.s - first.s >= length * (1 - 1e-9):
+        if whole or last.s - first.s >= length - 4 * self._close:
             turns = round(over / 360)
             # The last node is the first again, but for rounding.
             nodes = [*nodes[:-1]]

@@ -93,7 +93,8 @@ def merged(nodes: list[Node], apart: float) -> list[Node]:
         if len(users) > 1:
             out += users  # never one for two of the user's
         else:
-            middle = users[0] if users else group[len(group) // 2]
+            ends = [x for x in group if x is nodes[0] or x is nodes[-1]]
+            middle = [*users, *ends, group[len(group) // 2]][0]
             out.append(replace(middle, left=group[0].left, right=group[-1].right))
         group = [node] if node is not None else []
     return out
