@@ -157,7 +157,8 @@ class StripFeed:
                         self._deliver(_strip_of(job, map_, strip, step, False))
 
                 strip = job.strip.update(
-                    job.content.map, job.mip, axis, None, None, step, job.content.interpolation, dragging,
+                    job.content.map, job.mip, axis, None, None, step,
+                    job.content.interpolation, dragging,
                     show, token,
                 )  # fmt: skip
                 self._deliver(_strip_of(job, map_, strip, step, True))
