@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from napari.qt import QtViewer
@@ -36,14 +37,29 @@ def look_away(viewer: ViewerModel) -> None:
 def make_canvas(model: ViewerModel) -> QtViewer:
     """A canvas on the straightened space, with list and controls that work on it."""
     view = QtViewer(model)
-    # Made before any layer is added: later they raise KeyError.
+    # Before any layer is added: later they raise KeyError. In a dock opened again layers are
+    # there already; controls are then made as if none were selected, and told of them.
+    selection = model.layers.selection
+    before = set(selection)
+    selection.clear()
     _ = view.controls, view.layers
+    _tell_of_layers(model, view.controls)
+    selection.update(before)
     look_away(model)
     # "column" is cut off at napari's own size.
     show_scale_and_axes(model, 170)
     # The layers' values under the cursor are read in the GUI thread otherwise, at every move.
     model.cursor.events.position.disconnect(model.update_status_from_cursor)
     return view
+
+
+def _tell_of_layers(model: ViewerModel, controls: QWidget) -> None:
+    """Tell controls of the layers that are there, as if each were inserted now."""
+    for callback in model.layers.events.inserted.callbacks:
+        owner = callback[0]() if isinstance(callback, tuple) else None
+        if owner is controls:
+            for layer in model.layers:
+                getattr(owner, callback[1])(SimpleNamespace(value=layer))
 
 
 def _use_model(button: Any, act: Any) -> None:
