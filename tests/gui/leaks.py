@@ -108,8 +108,8 @@ def viewer_emitters(model: Any) -> list[Any]:
 
 def _counted(events: Any) -> Iterable[tuple[str, int]]:
     if isinstance(events, SignalGroup):
-        for name, signal in events.items():
-            yield name, len(signal)
+        for name in events:
+            yield name, len(events[name])
         return
     for name, emitter in getattr(events, "emitters", {}).items():
         if emitter is not None:
