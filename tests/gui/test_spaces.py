@@ -205,14 +205,7 @@ def test_a_dock_closed_leaves_nothing_and_opens_again(window: Any) -> None:
     alive.expect_gone()
     before = helpers_off(), mouse_and_keys(viewer), mouse_and_keys(scene.straight)
     for _ in range(2):
-        dock = StraightDock(viewer)
-        frame = viewer.window.add_dock_widget(dock, name="Straightened view", area="right")
-        wait_until(lambda: dock.panels is not None and dock.links.idle, "the dock")  # noqa: B023
-        assert len(scene.straight.layers) >= 1
-        scene.place.go_to_slice(scene.place.slice_index + 1)
-        frame.destroyOnClose()
-        alive.note(dock, dock.view, dock.links)
-        del dock, frame
+        _open_and_close(viewer, alive)
         alive.expect_gone()
     after = helpers_off(), mouse_and_keys(viewer), mouse_and_keys(scene.straight)
     assert grown(before[0], after[0]) == {}
@@ -222,22 +215,24 @@ def test_a_dock_closed_leaves_nothing_and_opens_again(window: Any) -> None:
     viewer.dims.set_current_step(0, 1)
 
 
+def _open_and_close(viewer: Any, alive: Alive) -> None:
+    scene, dock = scene_of(viewer), StraightDock(viewer)
+    frame = viewer.window.add_dock_widget(dock, name="Straightened view", area="right")
+    wait_until(lambda: dock.panels is not None and dock.links.idle, "the dock")
+    assert len(scene.straight.layers) >= 1
+    scene.place.go_to_slice(scene.place.slice_index + 1)
+    frame.destroyOnClose()
+    alive.note(dock, dock.view, dock.links)
+
+
 def test_a_closed_window_leaves_no_canvas_model_or_layer(
     make_napari_viewer: Callable[..., Any], tmp_path: Path
 ) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     other = open_window(make_napari_viewer, tmp_path / "b")
-    viewer = open_window(make_napari_viewer, tmp_path / "a")
-    with_image(viewer)
-    scene, dock = scene_of(viewer), dock_in(viewer)
-    wait_until(lambda: dock.links.idle, "the links")
-    flip(viewer)
     alive = Alive()
-    alive.note(scene, scene.straight, *scene.straight.layers, dock, dock.view, dock.links)
-    alive.note(*viewer.layers)
-    viewer.close()
-    del viewer, scene, dock
+    _use_and_close(open_window(make_napari_viewer, tmp_path / "a"), alive)
     alive.expect_gone(5)
     # The other one goes on.
     there = scene_of(other)
@@ -245,6 +240,16 @@ def test_a_closed_window_leaves_no_canvas_model_or_layer(
     there.place.go_to_slice(4)
     flip(other)
     assert dock_in(other).in_front
+
+
+def _use_and_close(viewer: Any, alive: Alive) -> None:
+    with_image(viewer)
+    scene, dock = scene_of(viewer), dock_in(viewer)
+    wait_until(lambda: dock.links.idle, "the links")
+    flip(viewer)
+    alive.note(scene, scene.straight, *scene.straight.layers, dock, dock.view, dock.links)
+    alive.note(*viewer.layers)
+    viewer.close()
 
 
 def test_another_window_shows_the_same_arrays_and_both_follow_edits(
@@ -256,22 +261,8 @@ def test_another_window_shows_the_same_arrays_and_both_follow_edits(
     labels = scene.straight.add_labels(
         np.zeros(window.image.data.shape, np.uint16), scale=window.image.scale, units=("nm",) * 3
     )
-    second = open_in_window(scene)
-    twin = next(x for x in second.layers if x.name == labels.name)
-    assert twin.data is labels.data
-    wait_until(lambda: _view(second).isVisible(), "the second window")
-    seen = lambda layer: int((np.asarray(layer._slice.image.raw) == 7).sum())  # noqa: E731
-    for layer, there in ((labels, twin), (twin, labels)):
-        for model in (scene.straight, second):
-            model.dims.set_current_step(0, 2)
-        layer.paint((2, 20, 20), 7)
-        wait_until(lambda: seen(there) == seen(layer) > 0, "the paint to show")  # noqa: B023
-        layer.undo()
-        wait_until(lambda: seen(there) == 0, "the undo to show")  # noqa: B023
     alive = Alive()
-    alive.note(second, twin)
-    second.close()
-    del second, twin, there, layer, model
+    _work_in_second(open_in_window(scene), labels, scene.straight, alive)
     alive.expect_gone(5)
     labels.paint((2, 20, 20), 7)
 
@@ -294,15 +285,14 @@ def test_a_left_handed_helix_looks_left_handed(window: Any) -> None:
             straight.scene.camera.angles = angles
             pixels = np.array([canvas_pixel(straight, p) for p in zyx])
             ours = np.array([on_canvas(straight, p)[0] for p in zyx])
-            middle_px = np.array(view.canvas.native.size().toTuple()
-                                 if hasattr(view.canvas.native.size(), "toTuple")
-                                 else (view.canvas.native.width(), view.canvas.native.height())) / 2  # fmt: skip
+            native = view.canvas.native
+            middle_px = np.array([native.width(), native.height()]) / 2
             np.testing.assert_allclose(pixels - middle_px, ours[:, ::-1], atol=1.5)
             # Towards the one who looks, from the camera: what a picture cannot say, it does.
             depth = zyx @ np.asarray(straight.scene.camera.view_direction)
             seen = np.stack([pixels[:, 0], -pixels[:, 1], -depth * straight.scene.camera.zoom], 1)
             # Torsion of the curve as it is seen, right-handed axes: right, up, towards the eye.
-            d1, d2, d3 = (np.gradient(seen, axis=0),) * 3
+            d1 = np.gradient(seen, axis=0)
             d2 = np.gradient(d1, axis=0)
             d3 = np.gradient(d2, axis=0)
             torsion = np.einsum("ij,ij->i", np.cross(d1, d2), d3)[10:-10]
@@ -366,3 +356,27 @@ def test_paste_goes_there_in_both_canvases(window: Any, person: Person) -> None:
     dock.bar.field.setText("1, 2, 3")
     person.key("Return")
     wait_until(lambda: "outside the volume" in dock.bar.banner.text, "the banner")
+
+
+def _work_in_second(second: Any, labels: Any, straight: Any, alive: Alive) -> None:
+    twin = next(x for x in second.layers if x.name == labels.name)
+    assert twin.data is labels.data
+    wait_until(lambda: _view(second).isVisible(), "the second window")
+    for painted, there in ((labels, twin), (twin, labels)):
+        _paint_and_undo(painted, there, straight, second)
+    alive.note(second, twin)
+    second.close()
+
+
+def _paint_and_undo(painted: Any, there: Any, *models: Any) -> None:
+    """Paint in one layer and take it back; the other shows both."""
+
+    def seen(layer: Any) -> int:
+        return int((np.asarray(layer._slice.image.raw) == 7).sum())
+
+    for model in models:
+        model.dims.set_current_step(0, 2)
+    painted.paint((2, 20, 20), 7)
+    wait_until(lambda: seen(there) == seen(painted) > 0, "the paint to show")
+    painted.undo()
+    wait_until(lambda: seen(there) == 0, "the undo to show")

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import numpy as np
-import pytest
 from typing import Any
 
+import numpy as np
+import pytest
 from napari.layers import Image
 
 from napari_ouroboros.widgets.spaces import lines
@@ -191,7 +191,9 @@ def test_closing_takes_the_helpers_and_every_callback_away(spaces: Any) -> None:
     emitters = (viewer.dims.events.point, viewer.scene.camera.events.zoom)
     for emitter in emitters:
         owners = [c[0]() for c in emitter.callbacks if isinstance(c, tuple)]
-        assert not any(type(o).__module__.startswith("napari_ouroboros.widgets.spaces") for o in owners)
+        assert not any(
+            type(o).__module__.startswith("napari_ouroboros.widgets.spaces") for o in owners
+        )
     assert not [f for f in viewer.mouse_move_callbacks + viewer.mouse_drag_callbacks
                 if "spaces" in getattr(f, "__module__", "")]  # fmt: skip
     assert not {str(key) for key in viewer.keymap} & {".", ","}

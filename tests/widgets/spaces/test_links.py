@@ -272,9 +272,7 @@ def test_centre_here_asks_the_active_trace_for_the_place_under_the_cursor(
     asked: list[Any] = []
     trace = spaces.scene.traces.active
     monkeypatch.setattr(trace, "centre_here", lambda s, nm: asked.append((s, nm)))
-    monkeypatch.setattr(
-        trace, "up_side_here", lambda map_, k, way: asked.append((map_, k, way))
-    )
+    monkeypatch.setattr(trace, "up_side_here", lambda map_, k, way: asked.append((map_, k, way)))
     from napari.utils.key_bindings import KeymapHandler
 
     handler = KeymapHandler()

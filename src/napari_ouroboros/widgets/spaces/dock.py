@@ -11,7 +11,12 @@ from qtpy.QtWidgets import QMainWindow, QSizePolicy, QSplitter, QVBoxLayout, QWi
 from napari_ouroboros.widgets import keys
 from napari_ouroboros.widgets.controls import Fold
 from napari_ouroboros.widgets.scene import scene_of
-from napari_ouroboros.widgets.spaces.canvas import SidePanels, make_canvas, show_scale_and_axes
+from napari_ouroboros.widgets.spaces.canvas import (
+    SidePanels,
+    look_away,
+    make_canvas,
+    show_scale_and_axes,
+)
 from napari_ouroboros.widgets.spaces.closing import on_window_closed
 from napari_ouroboros.widgets.spaces.layer_menu import LayerMenu
 from napari_ouroboros.widgets.spaces.letting_go import let_go
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Title of the dock, as in the plugin's menu.
 TITLE = "Straightened view"
+
+_TURN_DEPTH = "Depth away from you in the volume's 3D view"
 
 _open: WeakKeyDictionary[ViewerModel, ReferenceType[StraightDock]] = WeakKeyDictionary()
 
@@ -67,6 +74,9 @@ class StraightDock(QWidget):
         self.bar = PositionBar(self.scene, self.links)
         self.menu = LayerMenu(self, self.bar.banner)
         self.bar.menu.addAction("Open in a napari window", self._open_in_window)
+        self.bar.menu.addAction(_TURN_DEPTH, self._turn_depth)
+        self._offered = False
+        self.scene.viewer.dims.events.ndisplay.connect(self._offer_depth)
         self.strip = self._strip()
         split = QSplitter(Qt.Orientation.Vertical)
         split.addWidget(self.view)
@@ -108,6 +118,7 @@ class StraightDock(QWidget):
         if self._closed:
             return
         self._closed = True
+        self.scene.viewer.dims.events.ndisplay.disconnect(self._offer_depth)
         self.links.close()
         self.bar.close_links()
         self.menu.close_links()
@@ -115,6 +126,20 @@ class StraightDock(QWidget):
             self.panels.close()
         self.view.close()
         let_go(self.scene.straight)
+
+    def _offer_depth(self) -> None:
+        """Once: whether the main viewer's 3D should be no mirror image either."""
+        viewer = self.scene.viewer
+        depth = str(viewer.scene.camera.orientation[0])
+        if not self._offered and viewer.dims.ndisplay == 3 and depth != "away":
+            self._offered = True
+            self.bar.banner.show_notice(
+                f"3D of the volume is seen as in a mirror; to turn it: … > {_TURN_DEPTH}"
+            )
+
+    def _turn_depth(self) -> None:
+        look_away(self.scene.viewer)
+        self.bar.banner.clear()
 
     def _open_in_window(self) -> None:
         open_in_window(self.scene)

@@ -43,7 +43,9 @@ class RidingFrame:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._viewer = viewer = scene.viewer
-        self.helper = HelperLayer(viewer, "slice frame", opacity=1.0, blending="translucent_no_depth")
+        self.helper = HelperLayer(
+            viewer, "slice frame", opacity=1.0, blending="translucent_no_depth"
+        )
         self._soon = Soon(scene.deliver, self.draw)
         self._emitters = [
             viewer.dims.events.point,

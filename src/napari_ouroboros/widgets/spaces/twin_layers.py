@@ -46,8 +46,11 @@ class _Side:
         self._source, self._target = ref(source), ref(target)
         self._soon = Soon(deliver, self._refresh)
         # Undo and redo of labels tell of `set_data` alone, and so does a picture that got sharper.
-        names = ("set_data", "paint", "labels_update") if isinstance(source, Labels) else ()
-        names = names or (("set_data",) if isinstance(source, Image) else ())
+        names: tuple[str, ...] = ()
+        if isinstance(source, Image | Labels):
+            names = ("set_data",)
+        if isinstance(source, Labels):
+            names = ("set_data", "paint", "labels_update")
         self._emitters = [getattr(source.events, name) for name in names]
         for emitter in self._emitters:
             emitter.connect(self._edited)
