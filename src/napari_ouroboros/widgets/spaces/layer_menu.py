@@ -76,18 +76,16 @@ class LayerMenu(QObject):
         self._worker.close()
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Take the release of the right button; its press selects the layer, as napari does."""
         kind = event.type()
-        right = kind in (QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonPress)
         if kind == QEvent.Type.ContextMenu:
             return True
-        if right and event.button() == Qt.MouseButton.RightButton:
-            if kind == QEvent.Type.MouseButtonRelease:
-                menu = self.make()
-                menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-                menu.popup(event.globalPosition().toPoint())
-                return True
-            # The press selects the layer, as napari does.
-        return False
+        if kind != QEvent.Type.MouseButtonRelease or event.button() != Qt.MouseButton.RightButton:
+            return False
+        menu = self.make()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(event.globalPosition().toPoint())
+        return True
 
     def _rename(self) -> None:
         self._list.edit(self._list.currentIndex())
