@@ -76,8 +76,8 @@ def window(
         manifest = Path(napari_ouroboros.__file__).with_name("napari.yaml")
         manager.register(PluginManifest.from_file(manifest))
 
-    def make(width: int = 1366, height: int = 768) -> Any:
-        viewer = make_napari_viewer(show=True)
+    def make(width: int = 1366, height: int = 768, show: bool = True) -> Any:
+        viewer = make_napari_viewer(show=show)
         viewer.window._qt_window.setGeometry(0, 0, width, height)
         return viewer
 

@@ -338,6 +338,17 @@ class Story:
         shown = list(self.viewer.dims.displayed)
         np.testing.assert_allclose(drawn[:, shown], corners[:, shown], atol=1.5 * map_.pitch_nm)
 
+    @property
+    def middle_of_canvas(self) -> QPoint:
+        """On the screen, of the volume's canvas."""
+        return middle(qt_viewer(self.viewer).canvas.native)
+
+    def wait_for_3d(self) -> None:
+        """Wait until the volume is seen in three dimensions."""
+        wait_until(lambda: self.viewer.dims.ndisplay == 3, "three dimensions")
+        wait_until(lambda: watch(self.viewer).settled, "the volume in 3D")
+        settle(turns=40)
+
     def helper(self, word: str) -> Any:
         """The layer that we draw with in the volume's canvas, by what it is called."""
         from napari_ouroboros.widgets.spaces.helper_layer import is_helper
@@ -349,11 +360,3 @@ class Story:
 def plain(action: QAction) -> str:
     """Text of a menu's entry without the mark of its key and the plugin's name after it."""
     return str(action.text()).replace("&", "").removesuffix(" (napari-ouroboros)")
-
-
-def centre_of(viewer: Any) -> QPoint:
-    """The middle of a viewer's canvas, on the screen."""
-    return middle(qt_viewer(viewer).canvas.native)
-
-
-__all__ = ["Story", "canvas_pixel", "centre_of", "volume_of"]
