@@ -11,6 +11,7 @@ from napari_ouroboros.widgets.preferences import slice_settings
 from napari_ouroboros.widgets.scene.live import LiveMap
 from napari_ouroboros.widgets.scene.place import Place
 from napari_ouroboros.widgets.scene.settings import SliceSettings
+from napari_ouroboros.widgets.scene.warm import begin_warming
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -54,6 +55,7 @@ class Scene:
 
         from napari_ouroboros.widgets.trace.book import TraceBook
 
+        begin_warming()
         self._viewer = weakref.ref(viewer)
         self.deliver = deliver
         self.settings: SliceSettings = slice_settings()
@@ -130,6 +132,9 @@ def scene_of(viewer: ViewerModel) -> Scene:
 
 def close_scene(viewer: ViewerModel) -> None:
     """End the scene of a viewer that is being closed."""
+    from napari_ouroboros.widgets.streaming import unwatch
+
+    unwatch(viewer)
     scene = _scenes.pop(getattr(viewer, "__wrapped__", viewer), None)
     if scene is not None:
         scene.close()

@@ -38,9 +38,4 @@ class LayerSpace:
 
 def _nm(unit: Any) -> float:
     """How many nm a unit of napari (pint) is; 1 where it is no length."""
-    import pint
-
-    try:
-        return float((1 * unit).to("nm").magnitude)
-    except pint.DimensionalityError:
-        return 1.0
+    return float((1 * unit).to("nm").magnitude) if unit.is_compatible_with("nm") else 1.0
