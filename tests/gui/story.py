@@ -22,7 +22,6 @@ from qtpy.QtWidgets import (
 )
 from real_events import (
     Person,
-    canvas_pixel,
     middle,
     on_screen,
     qt_viewer,
@@ -40,7 +39,7 @@ from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import StraightDock, lines
 from napari_ouroboros.widgets.straighten import StraightenDock
 from napari_ouroboros.widgets.straighten.live_preview import live_preview_of
-from napari_ouroboros.widgets.streaming import volume_of, watch
+from napari_ouroboros.widgets.streaming import watch
 from napari_ouroboros.widgets.trace import TraceDock
 
 

@@ -145,29 +145,33 @@ def everything_of(viewer: Any) -> Alive:
 def test_two_viewers_do_not_know_each_other(window: Callable[..., Any], near: Served) -> None:
     # One after the other on the screen: two windows of napari alone already trip vispy here
     # (glVertexAttribPointer: invalid value, with the software renderer).
-    one, two = window(), window(show=False)
-    for viewer in (one, two):
-        arrange(viewer)
-        add_volume(viewer, near.volume)
-    mapped(scene_of(one), near.points_nm)
-    second = scene_of(two)
-    assert second.live.state.map is None
-    mapped(second, near.points_nm[::-1].copy())
-    scene_of(one).place.go_to_slice(7)
-    settle()
-    assert second.place.slice_index != 7
-    alive = everything_of(one)
-    del viewer
-    one.close()
-    del one
+    viewers = [window(), window(show=False)]
+    alive = both_at_work(viewers, near)
+    viewers.pop(0).close()
     alive.expect_gone()
     # The other goes on.
-    two.window.show()
-    second.traces.active.move({2: near.points_nm[-3] + (0.0, 300.0, 0.0)})
-    wait_until(lambda: second.live.idle, "the second map again")
-    second.place.go_to_slice(9)
-    preview = live_preview_of(second)
+    viewers[0].window.show()
+    scene = scene_of(viewers[0])
+    scene.traces.active.move({2: near.points_nm[-3] + (0.0, 300.0, 0.0)})
+    wait_until(lambda: scene.live.idle, "the second map again")
+    scene.place.go_to_slice(9)
+    preview = live_preview_of(scene)
     wait_until(lambda: preview.idle and not preview.is_stale, "the second preview")
+
+
+def both_at_work(viewers: list[Any], near: Served) -> Alive:
+    """Work in both windows; return what has to go with the first. Its frame holds nothing later."""
+    for viewer in viewers:
+        arrange(viewer)
+        add_volume(viewer, near.volume)
+    first, second = map(scene_of, viewers)
+    mapped(first, near.points_nm)
+    assert second.live.state.map is None
+    mapped(second, near.points_nm[::-1].copy())
+    first.place.go_to_slice(7)
+    settle()
+    assert second.place.slice_index != 7
+    return everything_of(viewers[0])
 
 
 def loading(viewer: Any) -> bool:
@@ -177,16 +181,20 @@ def loading(viewer: Any) -> bool:
 @pytest.mark.both_bindings
 def test_the_window_is_closed_during_a_load(window: Callable[..., Any], served: Served) -> None:
     workers = Workers(int(served.server.url.rsplit(":", 1)[1]))
-    viewer = window()
+    alive = closed_in_mid_load(window(), served)
+    alive.expect_gone()
+    workers.expect_gone(2.0 + LATENCY)
+
+
+def closed_in_mid_load(viewer: Any, served: Served) -> Alive:
+    """Close a window while chunks are on their way; what has to go with it."""
     arrange(viewer)
     add_volume(viewer, open_volume(served.url))
     scene_of(viewer).traces.new(served.points_nm)
     wait_until(partial(loading, viewer), "chunks on their way")
     alive = everything_of(viewer)
     viewer.close()
-    del viewer
-    alive.expect_gone()
-    workers.expect_gone(2.0 + LATENCY)
+    return alive
 
 
 def test_the_server_goes_away_and_comes_back(
