@@ -22,7 +22,7 @@ TASKS = (
     ("Straighten", "napari_ouroboros.widgets.straighten", "StraightenDock"),
 )
 #: Of the height of the right column, for the straightened view.
-_SHARE = 0.62
+_SHARE = 0.68
 
 
 def arrange(viewer: Viewer) -> list[QDockWidget]:

@@ -17,13 +17,12 @@ CONTROLS_TITLE = "straightened: layer controls"
 LIST_TITLE = "straightened: layer list"
 
 
-def show_scale_and_axes(viewer: ViewerModel, size: float = 100) -> None:
-    """Show scale bar and named axes in a canvas; `size` of the axes in its pixels."""
+def show_scale_and_axes(viewer: ViewerModel) -> None:
+    """Show scale bar and named axes in a canvas."""
     viewer.canvas.overlays.scale_bar.visible = True
     axes = viewer.canvas.overlays.axes
     axes.visible = True
     axes.labels = True
-    axes.size = size
     axes.box = False
 
 
@@ -36,6 +35,7 @@ def look_away(viewer: ViewerModel) -> None:
 
 def make_canvas(model: ViewerModel) -> QtViewer:
     """A canvas on the straightened space, with list and controls that work on it."""
+    show_scale_and_axes(model)
     view = QtViewer(model)
     # Before any layer is added: later they raise KeyError. In a dock opened again layers are
     # there already; controls are then made as if none were selected, and told of them.
@@ -46,8 +46,6 @@ def make_canvas(model: ViewerModel) -> QtViewer:
     _tell_of_layers(model, view.controls)
     selection.update(before)
     look_away(model)
-    # "column" is cut off at napari's own size.
-    show_scale_and_axes(model, 170)
     # The layers' values under the cursor are read in the GUI thread otherwise, at every move.
     model.cursor.events.position.disconnect(model.update_status_from_cursor)
     return view

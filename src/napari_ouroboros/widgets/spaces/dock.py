@@ -78,11 +78,15 @@ class StraightDock(QWidget):
         self._offered = False
         self.scene.viewer.dims.events.ndisplay.connect(self._offer_depth)
         self.strip = self._strip()
-        split = QSplitter(Qt.Orientation.Vertical)
+        self._split = split = QSplitter(Qt.Orientation.Vertical)
         split.addWidget(self.view)
         split.addWidget(self.strip)
         split.setStretchFactor(0, 1)
         split.setCollapsible(0, False)
+        # The strip begins as low as it can be: what it does not need is the canvas'.
+        split.setSizes([10_000, 1])
+        self._strip_height = 0
+        self.strip.button.toggled.connect(self._strip_folded)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -143,6 +147,12 @@ class StraightDock(QWidget):
 
     def _open_in_window(self) -> None:
         open_in_window(self.scene)
+
+    def _strip_folded(self, open_: bool) -> None:
+        """Give the canvas the room of a folded strip, and take it back."""
+        if not open_:
+            self._strip_height = self._split.sizes()[1]
+        self._split.setSizes([10_000, self._strip_height if open_ else 1])
 
     def _share_width(self) -> None:
         from napari_ouroboros.widgets.spaces.flipping import share_width

@@ -30,7 +30,7 @@ def open_in_window(scene: Scene, show: bool = True) -> Viewer:
 
     viewer = napari.Viewer(title="Straightened", show=False)
     look_away(viewer)
-    show_scale_and_axes(viewer, 170)
+    show_scale_and_axes(viewer)
     window = window_of(viewer)
     link = _Link(scene, viewer, window)
     for layer in scene.straight.layers:
