@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "layers": {"errors", "geometry", "volumes"},
     "reader": {"errors", "geometry", "volumes", "neuroglancer", "operations", "layers"},
     "writer": {"errors", "geometry", "volumes", "neuroglancer", "operations"},
-    "sample_data": {"errors", "operations", "reader", "layers"},
+    "sample_data": {"layers", "widgets"},
     "widgets": {"errors", "geometry", "volumes", "neuroglancer", "operations", "layers", "reader"},
 }
 WINDOW = {"qtpy", "napari", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide6", "vispy"}

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from napari_ouroboros.layers import LayerData
-from napari_ouroboros.operations.demo.kept import cache_folder, demo_nerve_state
-
-__all__ = ["cache_folder", "demo_nerve", "demo_nerve_state"]
 
 
 def demo_nerve() -> list[LayerData]:
-    """Return an image of a phantom nerve, the true labels of its fascicles, and a trace."""
-    from napari_ouroboros.reader import read_state_layers
+    """Return an image of a phantom nerve, the true labels of its fascicles, and its trace.
 
-    return read_state_layers(str(demo_nerve_state()))
+    In a window where the nerve has to be made first, the Open dock does that, with progress and
+    Cancel.
+    """
+    from napari_ouroboros.widgets.open import demo_scene
+
+    return demo_scene.demo_nerve()
+
+
+def open_demo_scene() -> list[LayerData]:
+    """Arrange all docks and open the nerve in them; return a layer that stands for it meanwhile.
+
+    Raises
+    ------
+    UserError
+        There is no window.
+    """
+    from napari_ouroboros.widgets.open import demo_scene
+
+    return demo_scene.open_demo_scene()

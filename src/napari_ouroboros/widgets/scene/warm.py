@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from importlib import import_module
 
 _begun = False
 
@@ -20,11 +21,9 @@ def begin_warming() -> None:
 
 
 def _warm() -> None:
-    import pandas as pd
-
     from napari_ouroboros.geometry import Straightening, Trace
 
-    pd.DataFrame({"order": [0]})
+    import_module("pandas").DataFrame({"order": [0]})
     bend = Trace([(0.0, 0.0, 0.0), (10.0, 0.0, 0.0), (20.0, 5.0, 0.0), (30.0, 9.0, 1.0)])
     for trace in (bend, Trace(bend.points_nm[:3], closed=True), Trace(bend.points_nm, False, 1.0)):
         _ = Straightening(trace, 10, 10, 1.0, 1.0, twist=[(0.0, 0.0), (9.0, 5.0)]).frames
