@@ -244,9 +244,10 @@ class Watcher:
         found = [g for g in self.gaps if g.seconds[kind] and doing in (None, g.doing)]
         return max(found, key=lambda gap: gap.seconds[kind], default=None)
 
-    def check(self, limit: float = 0.100) -> None:
-        """Fail if any gap has more than `limit` seconds of ours."""
-        wrong = [gap for gap in self.gaps if gap.seconds["ours"] > limit]
+    def check(self, limit: float = 0.100, apart: dict[str, float] | None = None) -> None:
+        """Fail if any gap has more than `limit` seconds of ours; `apart`: other limits by action."""
+        limits = apart or {}
+        wrong = [gap for gap in self.gaps if gap.seconds["ours"] > limits.get(gap.doing, limit)]
         assert not wrong, "the GUI thread stood still:\n" + "\n".join(
             f"{gap}\n{gap.where('ours')}" for gap in wrong
         )
