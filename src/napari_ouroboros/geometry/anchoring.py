@@ -44,8 +44,9 @@ def reanchored(
     """The twist of an edited trace with which slices that did not move do not turn either.
 
     Where the curve moved by less than the tolerance a slice keeps its orientation: its corners
-    move by less than the tolerance but for what the curve's own tangent does to them. Over the
-    spans that moved the turn that is left is spread smoothly. A reversed trace keeps the up sides
+    move by about the tolerance, and next to the spans that moved, where the curve's own tangent
+    has turned a little, about the curve by no more than by that. Over the spans that moved the
+    turn that is left is spread smoothly. A reversed trace keeps the up sides
     (N and T flip, B stays). If everything moved, the place whose tangent changed least keeps its
     orientation.
 

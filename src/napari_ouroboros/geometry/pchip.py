@@ -16,6 +16,7 @@ Float = NDArray[np.float64]
 
 # A cubic whose slope is wrong by d at one end of a length h is off by 4/27 d h at most.
 _SLOPE_ERROR = 4 / 27
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,18 @@ def companions(
     nodes: list[Node], period: float | None, tolerance: float, close: float
 ) -> list[Node]:
     """The nodes, and keys beside those at which the interpolant would have another slope."""
+    for _ in range(_ROUNDS):
+        # A companion changes the slope at a key that is nearly as close as itself.
+        more = _with_companions(nodes, period, tolerance, close)
+        if len(more) == len(nodes):
+            break
+        nodes = more
+    return nodes
+
+
+def _with_companions(
+    nodes: list[Node], period: float | None, tolerance: float, close: float
+) -> list[Node]:
     x, y = np.array([n.s for n in nodes]), np.array([n.value for n in nodes])
     natural = slopes(x, y, period)
     out: list[Node] = []
@@ -167,16 +180,16 @@ def companions(
         )
         before: Node | None = None
         after: Node | None = None
-        if bad_left and node.left is not None and left is not None:
-            if node.right is None and right is not None:
-                # Free on the other side: one key there, farther off, gives the slope here.
-                after = _outside(node, left, right, node.left, close, 1)
-            else:
+        if bad_left and node.left is not None and node.right is None and left and right:
+            # Free on the other side: one key there, farther off, gives the slope here.
+            after = _outside(node, left, right, node.left, close, 1)
+        elif bad_right and node.right is not None and node.left is None and left and right:
+            before = _outside(node, right, left, node.right, close, -1)
+        elif bad_left or bad_right:
+            # Both: one alone would change the slope on the other side.
+            if node.left is not None and left:
                 before = _inside(node, left, node.left, close, -1)
-        if bad_right and node.right is not None and right is not None:
-            if node.left is None and left is not None:
-                before = _outside(node, right, left, node.right, close, -1)
-            else:
+            if node.right is not None and right:
                 after = _inside(node, right, node.right, close, 1)
         out += [x for x in (before, node, after) if x is not None]
     if period is not None:
@@ -218,6 +231,12 @@ def _inside(node: Node, other: Node, wanted: float, close: float, way: int) -> N
     h = abs(other.s - node.s)
     if h < 5 * close:
         return None
+    far = other.left if way > 0 else other.right
+    if far is not None:
+        # What the cubic's slope is there already: a short one bends much over so little.
+        place = np.array(node.s + way * close)
+        ends = (node.s, other.s, node.value, other.value, wanted, far)
+        wanted = float(hermite(place, *ends)[1])
     slope = wanted
     for _ in range(3):
         s, value = node.s + way * close, node.value + way * slope * close
