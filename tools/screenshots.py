@@ -18,10 +18,12 @@ IMAGES = REPOSITORY / "docs" / "images"
 
 def grab(name: str) -> None:
     """Write what the display shows now, in 256 colours."""
-    from PIL import ImageGrab
+    from PIL import Image, ImageGrab
 
     picture = ImageGrab.grab(xdisplay=os.environ["DISPLAY"]).convert("RGB")
-    picture.quantize(256, dither=0).save(IMAGES / f"window-{name}.png", optimize=True)
+    picture.quantize(256, dither=Image.Dither.NONE).save(
+        IMAGES / f"window-{name}.png", optimize=True
+    )
 
 
 def tell(viewer: Any, served: Any, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -22,6 +23,18 @@ def display() -> None:
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
         pytest.exit("tests/gui need a display; run: python tools/display.py -- pytest tests/gui", 1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def enough_of_none() -> None:
+    """Keep Python 3.11 alive: PySide6 gives back more references to None than it takes.
+
+    A few thousand in a run; at the end of Python that was "deallocating None" and an abort.
+    Python counts them no more since 3.12.
+    """
+    if os.environ.get("QT_API") == "pyside6" and sys.version_info < (3, 12):
+        for _ in range(1_000_000):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(None))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,19 +19,19 @@ import gc
 import linecache
 import os
 import re
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Literal
 
 import real_events
+from machine_time import Machine, Schedule
 from qtpy.QtCore import Qt, QTimer
+from vispy.scene import SceneCanvas
 
 Class = Literal["paint", "layers", "ours"]
 
@@ -188,7 +188,7 @@ class Watcher:
     def __init__(self) -> None:
         self.gaps: list[Gap] = []
         self.doing = "start"
-        self._beat = time.monotonic()
+        self._beat = self._painted = time.monotonic()
         self._watching = False
         self._end = threading.Event()
         self._lock = threading.Lock()
@@ -204,6 +204,14 @@ class Watcher:
 
     def __enter__(self) -> Watcher:
         self._machine.start()
+        self._draw = SceneCanvas._draw_scene
+        watcher, draw = self, SceneCanvas._draw_scene
+
+        def noted(canvas: Any, *arguments: Any, **more: Any) -> Any:
+            watcher._painted = time.monotonic()
+            return draw(canvas, *arguments, **more)
+
+        SceneCanvas._draw_scene = noted
         gc.callbacks.append(self._garbage)
         real_events.around_checks.append(self._beats)
         real_events.around_loops.append(self._loop)
@@ -218,6 +226,7 @@ class Watcher:
         trace: TracebackType | None,
     ) -> None:
         self._watching = False
+        SceneCanvas._draw_scene = self._draw
         self._timer.stop()
         self._timer.timeout.disconnect(self._beats)
         real_events.around_checks.remove(self._beats)
@@ -245,7 +254,7 @@ class Watcher:
         return max(found, key=lambda gap: gap.seconds[kind], default=None)
 
     def check(self, limit: float = 0.100, apart: dict[str, float] | None = None) -> None:
-        """Fail if any gap has more than `limit` seconds of ours; `apart`: other limits by action."""
+        """Fail if a gap has more than `limit` seconds of ours; `apart`: other limits by action."""
         limits = apart or {}
         wrong = [gap for gap in self.gaps if gap.seconds["ours"] > limits.get(gap.doing, limit)]
         assert not wrong, "the GUI thread stood still:\n" + "\n".join(
@@ -308,6 +317,10 @@ class Watcher:
                 self.gaps.append(gap)
                 before = beat
             kind = classify(stack)
+            if stack[-1].function == "wait_until" and self._painted > beat:
+                # No Python runs: Qt shows on the screen what a canvas has just drawn, which is
+                # when a software renderer works.
+                kind = "paint"
             queued, garbage = self._schedule.waited() - waited, self._garbage_time() - collected
             waited, collected = waited + queued, collected + garbage
             gap.machine += queued
@@ -328,56 +341,6 @@ class Watcher:
         gap.machine += more
         for kind in gap.seconds:
             gap.seconds[kind] *= 1 - more / total
-
-
-class Schedule:
-    """How long a thread was ready to run while its processor ran something else (Linux)."""
-
-    def __init__(self, native_id: int) -> None:
-        path = Path(f"/proc/self/task/{native_id}/schedstat")
-        self._file = path.open("rb", buffering=0) if path.is_file() else None
-
-    def waited(self) -> float:
-        """Seconds so far; always 0 where the kernel does not count them."""
-        if self._file is None:
-            return 0.0
-        return int(os.pread(self._file.fileno(), 200, 0).split()[1]) * 1e-9
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-_BEATING = """
-import sys, time
-last = time.monotonic()
-while sys.stdout:
-    time.sleep(0.005)
-    now = time.monotonic()
-    if now - last > 0.025:
-        print(last, now, flush=True)
-    last = now
-"""
-
-
-class Machine:
-    """A process that does nothing but beat: when it stands still, so does the machine."""
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BEATING], stdout=subprocess.PIPE, text=True
-        )
-
-    def close(self) -> None:
-        self._process.terminate()
-        text, _ = self._process.communicate()
-        # The last line may have been cut off.
-        lines = [line.split() for line in text.splitlines() if line.count(" ") == 1]
-        self._still = [(float(start), float(end)) for start, end in lines]
-
-    def still(self, start: float, end: float) -> float:
-        """Seconds between these times of `time.monotonic` in which it stood still."""
-        return sum(max(0.0, min(b, end) - max(a, start)) for a, b in self._still)
 
 
 def _copy(frame: FrameType | None) -> Stack:
