@@ -70,10 +70,10 @@ class OldTurn:
 
     def slope(self, s: float, side: int) -> float:
         """Degrees per nm just before (side -1) or behind (1) an arc length."""
-        own, _, sign = self._own(s)
         # Keyframes in one place have two slopes only where nothing lies between them.
-        nudge = side * sign * 1e-9 * self._length
-        return sign * sign * (self._rate + self._at(own + nudge)[1])
+        own, _, _ = self._own(s + side * 1e-9 * self._length)
+        # Backwards both the way and the turn change their sign.
+        return self._rate + self._at(own)[1]
 
     def _own(self, s: float) -> tuple[float, float, int]:
         own = self._length - s if self._backwards else s

@@ -25,8 +25,8 @@ _FIFTH = _WEIGHTS * np.polynomial.legendre.Legendre.basis(5)(_NODES) * 5.5
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1), 0.5 * _WEIGHTS
 _ROUGH, _MAX_HALVINGS = 1e-7, 12
 # Frames are carried in so many steps per span, and in more where they turn by more than this.
-_STEPS = (8, 32, 256)
-_MAX_TURN = np.deg2rad(12.0)
+_STEPS, _MOST_STEPS = 8, 1024
+_MAX_TURN = np.deg2rad(4.0)
 
 
 class Walk:
@@ -137,15 +137,23 @@ class Walk:
         Double reflection (Wang, Juettler, Zheng & Liu 2008), all steps at one time.
         """
         out = np.empty((len(start), 3, 3))
+        steps = np.full(len(start), _STEPS)
         todo = np.arange(len(start))
-        for steps in _STEPS:
-            t = start[todo, None] + (stop - start)[todo, None] * np.linspace(0, 1, steps + 1)
-            c, tangent = (a.reshape(len(todo), steps + 1, 3) for a in self.frame_line(t.ravel()))
-            out[todo] = _product(_reflected_twice(c, tangent))
-            bend = norm(np.diff(tangent, axis=1)).max(axis=1, initial=0.0)
-            todo = todo[bend > _MAX_TURN]
-            if not len(todo):
-                break
+        while len(todo):
+            rough = []
+            for count in np.unique(steps[todo]).tolist():
+                part = todo[steps[todo] == count]
+                share = np.linspace(0, 1, count + 1)
+                t = start[part, None] + (stop - start)[part, None] * share
+                both = self.frame_line(t.ravel())
+                c, tangent = (a.reshape(len(part), count + 1, 3) for a in both)
+                bend = norm(np.diff(tangent, axis=1)).max(axis=1)
+                good = (bend <= _MAX_TURN) | (count >= _MOST_STEPS)
+                out[part[good]] = _product(_reflected_twice(c[good], tangent[good]))
+                halvings = np.ceil(np.log2(bend[~good] / _MAX_TURN))
+                steps[part[~good]] = np.minimum(count * 2**halvings, _MOST_STEPS)
+                rough.append(part[~good])
+            todo = np.concatenate(rough)
         return out
 
     def turn(self, start: float, stop: float) -> Float:
