@@ -82,6 +82,10 @@ class Curve:
         """Position in nm, first and second derivative, (n, 3) each, at parameters (n,)."""
         return self._spline(t) + self._origin, self._spline(t, 1), self._spline(t, 2)
 
+    def positions_by_parameter(self, t: Float) -> Float:
+        """Positions (n, 3) in nm at parameters (n,)."""
+        return np.asarray(self._spline(t) + self._origin)
+
     def speeds(self, t: Float) -> Float:
         """First derivatives (n, 3) at parameters (n,)."""
         return self._spline(t, 1)

@@ -118,7 +118,8 @@ class Correspondence:
             return
         # Samples of every stretch, its ends among them: a smoothed curve misses the points.
         spans = np.minimum(np.diff(chain, axis=0).max(axis=1), _MOST_SPANS_TOGETHER)
-        fractions = [np.concatenate([[0.0], _even(int(k)), [1.0]]) for k in spans]
+        samples = {k: np.concatenate([[0.0], _even(k), [1.0]]) for k in set(spans.tolist())}
+        fractions = [samples[k] for k in spans.tolist()]
         counts = np.array([len(f) for f in fractions])
         first = np.concatenate([[0], np.cumsum(counts)[:-1]])
         stretch = np.repeat(np.arange(m), counts)
@@ -298,8 +299,8 @@ def _shortest(steps: Index, n: int, closed: bool) -> Index:
 def _same_points(old: Float, new: Float) -> Index:
     """For each new point the number of the old one at the same place, or -1."""
     cells = [np.round(points / _SAME_NM).astype(np.int64) for points in (old, new)]
-    keys = [[row.tobytes() for row in cell] for cell in cells]
-    places: dict[bytes, list[int]] = {}
+    keys = [list(map(tuple, cell.tolist())) for cell in cells]
+    places: dict[tuple[int, ...], list[int]] = {}
     for i, key in enumerate(keys[0]):
         places.setdefault(key, []).append(i)
     several = Counter(keys[1])

@@ -98,7 +98,7 @@ class _Distance:
             self._along = along / norm(along)
 
     def __call__(self, t: Float) -> Float:
-        return norm(self._away(self._curve.by_parameter(t)[0]))
+        return norm(self._away(self._curve.positions_by_parameter(t)))
 
     def _away(self, c: Float) -> Float:
         return self._across(c - self._point)
@@ -141,7 +141,7 @@ def _lengths(curve: Curve, low: Float, high: Float) -> Float:
     """Lengths of pieces of the curve, a little rough: three Gauss points each."""
     nodes, weights = np.polynomial.legendre.leggauss(3)
     t = low[:, None] + (high - low)[:, None] * (0.5 * (nodes + 1))
-    speed = norm(curve.by_parameter(t.ravel())[1]).reshape(t.shape)
+    speed = norm(curve.speeds(t.ravel())).reshape(t.shape)
     return np.asarray((speed @ (0.5 * weights)) * (high - low))
 
 

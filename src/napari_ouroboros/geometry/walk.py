@@ -87,13 +87,14 @@ class Walk:
 
     def positions(self, t: Float) -> Float:
         """Positions (n, 3)."""
-        return self.curve.by_parameter(self._own(t))[0]
+        return self.curve.positions_by_parameter(self._own(t))
 
     def frame_line(self, t: Float) -> tuple[Float, Float]:
         """Positions and unit tangents (n, 3)."""
-        c, first, _ = self.derivatives(t)
+        own = self._own(t)
+        c, first = self.curve.positions_by_parameter(own), self.curve.speeds(own)
         speed = norm(first)
-        tangent = first / np.maximum(speed, 1e-300)[:, None]
+        tangent = (-first if self.backwards else first) / np.maximum(speed, 1e-300)[:, None]
         stands = speed < 1e-12 * self.length / self._end
         if stands.any():
             ahead = self.positions(t[stands] + 1e-6 * self._end) - c[stands]
