@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 #: Across, on the screen.
 _PIXELS = 13
-_SMALLEST, _LARGEST = 8, 20
+# From 0: where no point is shown, napari draws one of size 0 at the corner of the volume.
+_LIMITS = (0, 20)
 _ACTIVE, _RESTING = 1.0, 0.5
 #: Smaller changes of the zoom keep the size.
 _STEP = np.sqrt(2.0)
@@ -23,7 +24,9 @@ class LayerLook:
     def __init__(self, layer: Points) -> None:
         self._layer = layer
         self._size = 0.0
-        layer.canvas_size_limits = (_SMALLEST, _LARGEST)
+        layer.canvas_size_limits = _LIMITS
+        # In 3D the volume around the points would hide half of each.
+        layer.blending = "translucent_no_depth"
         layer.border_width = 0.2
         # A point shows in the planes that it reaches, fainter than in its own.
         layer.projection_mode = "rescale_linear"
