@@ -1,6 +1,7 @@
-"""Make the pictures of the docs again: ``python tools/display.py -- python tools/pictures.py``.
+"""Make the pictures of the demo in the docs again: ``python tools/pictures.py``.
 
-Every picture is what the running program shows or writes, so that none shows what it does not do.
+Every picture is what the program writes, so that none shows what it does not do; those of the
+window come from ``tools/screenshots.py``.
 """
 
 from __future__ import annotations
@@ -9,20 +10,6 @@ import tempfile
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-
-
-def sample() -> None:
-    """The demo nerve as File > Open Sample shows it."""
-    import napari
-    from qtpy.QtWidgets import QApplication
-
-    viewer = napari.Viewer(show=False)
-    viewer.window._qt_window.resize(1100, 700)
-    viewer.window.show()
-    viewer.open_sample("napari-ouroboros", "demo_nerve")
-    QApplication.processEvents()
-    viewer.screenshot(str(IMAGES / "sample.png"), canvas_only=False, flash=False)
-    viewer.close()
 
 
 def demo() -> None:
@@ -41,5 +28,4 @@ def demo() -> None:
 
 if __name__ == "__main__":
     IMAGES.mkdir(parents=True, exist_ok=True)
-    sample()
     demo()
