@@ -148,3 +148,38 @@ def test_a_trace_that_was_left_is_not_followed(
     assert settle(live, loop).generation == generation
     assert len(second.changed) == 0
     assert len(first.changed) == 0
+
+
+def test_what_would_fill_the_memory_is_refused_at_once(
+    live: LiveMap, loop: GuiLoop, volume: Volume, settings: SliceSettings
+) -> None:
+    live.set_volume(volume)
+    live.set_trace(TraceModel("t", [[100, 100, 100], [900, 700, 600]]))
+    assert settle(live, loop).map is not None
+    settings.width = settings.height = 100_000
+    state = settle(live, loop)
+    assert state.map is None
+    assert "100,000 x 100,000 pixels are too large" in state.problem
+    settings.width = settings.height = 20
+    settings.spacing_nm = 1e-6
+    assert "slices are too many" in settle(live, loop).problem
+    settings.spacing_nm = None
+    assert settle(live, loop).map is not None
+
+
+def test_says_whether_the_map_is_that_of_now(
+    live: LiveMap, loop: GuiLoop, volume: Volume, settings: SliceSettings
+) -> None:
+    model = TraceModel("t", [[100, 100, 100], [900, 700, 600]])
+    live.set_volume(volume)
+    live.set_trace(model)
+    assert not live.is_current
+    settle(live, loop)
+    assert live.is_current
+    model.append([950, 800, 650])
+    assert not live.is_current
+    settle(live, loop)
+    assert live.is_current
+    model.set_points([])
+    settle(live, loop)
+    assert live.is_current  # that there is none

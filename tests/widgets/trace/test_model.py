@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from napari_ouroboros.errors import UserError
-from napari_ouroboros.geometry import Straightening
+from napari_ouroboros.geometry import Straightening, anchoring
+from napari_ouroboros.widgets.trace import twisting
 from napari_ouroboros.widgets.trace.model import TraceModel
 from napari_ouroboros.widgets.trace.state import TraceState
 
@@ -241,3 +242,28 @@ def test_nothing_holds_a_model() -> None:
     del m
     gc.collect()
     assert gone() is None
+
+
+def test_a_keyframe_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    m = model()
+    m.set_keyframe(500, 20)
+    for i in range(3):
+        m.move({2: WAY[2] + i + 1})
+    anchored = anchoring.reanchored
+    asked: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        asked.append(1)
+        return anchored(*arguments)
+
+    monkeypatch.setattr(anchoring, "reanchored", counted)
+    s = m.state.curve.length / 2  # type: ignore[union-attr]
+    m.turn(s, 30)
+    m.up_side_here(Straightening(m.state.trace(), 20, 20, 10.0, 10.0), 40, (0, 1, 0))
+    assert not asked  # it may take long: for the thread that makes the map
+    assert sum(key.by_user for key in m.state.keyframes) == 3
+    assert len(asked) == 3
+    before, m2 = m.state, model()
+    m2.state = before.changed()
+    m2.turn(s, 10)
+    assert twisting.turned(m2.state, s) == pytest.approx(twisting.turned(before, s) + 10)

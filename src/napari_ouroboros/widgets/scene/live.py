@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_ouroboros.errors import Notice, OuroborosError, one_line
+from napari_ouroboros.errors import Notice, OuroborosError, UserError, one_line
 from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.widgets.background import Token, Worker
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NO_VOLUME = "Open a volume, or try the demo."
 NO_TRACE = "Start a trace, then click points along the structure."
+#: What a window can show; the command line writes more.
+MOST_SLICES, MOST_PIXELS = 1_000_000, 8192 * 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,11 @@ class LiveMap:
         """Whether `state` is that of the trace and the settings as they are now."""
         return self._worker.idle
 
+    @property
+    def is_current(self) -> bool:
+        """Whether `state` was made from the trace and the settings as they are now."""
+        return self.state.generation == self._generation
+
     def set_volume(self, volume: Volume | None) -> None:
         """Choose the reference volume: it gives the resolution of lengths left open."""
         if volume is not self._volume:
@@ -132,6 +139,7 @@ class LiveMap:
             else:
                 mip = wanted
             map_ = given.resolved(volume.mip(mip).resolution)
+            _check_size(map_)
             _ = map_.frames  # here, not in the GUI thread
             return LiveState(map_, mip, generation, dragging)
 
@@ -159,3 +167,17 @@ class LiveMap:
             return
         before, self.state = self.state, state
         self.changed.emit(state, before)
+
+
+def _check_size(map_: Straightening) -> None:
+    """Refuse what would fill the memory before anybody has seen the size."""
+    if map_.width * map_.height > MOST_PIXELS:
+        raise UserError(
+            f"slices of {map_.width:,} x {map_.height:,} pixels are too large for a window, which "
+            f"shows up to {MOST_PIXELS:,} pixels; make them smaller"
+        )
+    if map_.curve.length > MOST_SLICES * map_.spacing_nm:
+        raise UserError(
+            f"{map_.curve.length / map_.spacing_nm:,.0f} slices are too many for a window, which "
+            f"shows up to {MOST_SLICES:,}; make the distance between slices larger"
+        )

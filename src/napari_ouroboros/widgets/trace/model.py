@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -188,8 +188,21 @@ class TraceModel:
 
     def set_keyframe(self, s_nm: float, degrees: float) -> None:
         """Turn the slice at `s_nm` so far, and the others up to the next keyframes along."""
-        keys = twisting.with_keyframe(self.state, s_nm, degrees, 0.5 * self.spacing_nm)
-        self._do(self.state.changed(keyframes=keys))
+        self._set_keyframe(float(s_nm), lambda old: degrees)
+
+    def turn(self, s_nm: float, degrees: float) -> None:
+        """Turn the slice at `s_nm` so much further, and keep it so; 0: keep it as it is."""
+        s = float(s_nm)
+        self._set_keyframe(s, lambda old: twisting.turned(old, s) + degrees)
+
+    def _set_keyframe(self, s_nm: float, degrees: Callable[[TraceState], float]) -> None:
+        apart = 0.5 * self.spacing_nm
+
+        # Worked out with the map: the state before may have keyframes yet to be worked out.
+        def rule(old: TraceState, new: TraceState) -> tuple[Keyframe, ...]:
+            return twisting.with_keyframe(old, s_nm, degrees(old), apart)
+
+        self._do(self.state.changed(rule=rule))
 
     def remove_keyframe(self, s_nm: float) -> None:
         """Remove the user's keyframe nearest to `s_nm`."""
@@ -269,8 +282,7 @@ class TraceModel:
         # What appears upwards is -B, and N = B x T.
         wanted = cross(-up / norm(up), t)
         change = float(np.degrees(np.arctan2(dot(wanted, b), dot(wanted, n))))
-        s = float(frames.s[i])
-        self.set_keyframe(s, twisting.turned(self.state, s) + change)
+        self.turn(float(frames.s[i]), change)
 
     # -------------------------------------------------------------------------------------
 

@@ -156,6 +156,8 @@ class TraceState:
             return np.zeros(len(self))
         kept = self.trace().points_nm
         s = self.curve.arc_length(self.curve.parameters)
+        if len(kept) == len(self):
+            return np.asarray(s[: len(self)])
         found = np.empty(len(self))
         at = 0
         for i, point in enumerate(self.points_nm):

@@ -20,7 +20,6 @@ from napari_ouroboros.widgets.controls import (
     wrapping_label,
 )
 from napari_ouroboros.widgets.scene import scene_of
-from napari_ouroboros.widgets.trace import twisting
 from napari_ouroboros.widgets.trace.exporting import export
 from napari_ouroboros.widgets.trace.file_rows import FileRows
 from napari_ouroboros.widgets.trace.importing import Candidate, candidates
@@ -349,8 +348,7 @@ class TraceDock(ScrollDock):
         index = min(max(self.scene.place.slice_index, 0), len(map_.frames) - 1)
         s = float(map_.frames.s[index])
         # A slice seems to turn clockwise when its N turns the other way.
-        turned = twisting.turned(model.state, s) - degrees
-        self._try(lambda: model.set_keyframe(s, turned))()
+        self._try(lambda: model.turn(s, -degrees))()
         self.keyframes.degrees.setValue(0)
 
     def _remove_keyframe(self, s_nm: float) -> None:
