@@ -146,9 +146,12 @@ def test_memory_has_a_bound_and_a_wish_beyond_it_does_not_run_in_circles(gated: 
     kept = DecodedChunks(64 * 10)
     loader = ChunkLoader(gated, 4, kept)
     gated.let(1000)
-    loader.want("a", row(*range(9)))
+    loader.want("a", row(*range(10)))
+    assert loader.status.left_out == 1
     wait_until(lambda: loader.idle)
-    assert len(gated.asked) == 5  # half of the memory
+    assert len(gated.asked) == 9  # the rest is for what comes and goes
+    loader.want("a", row(0))
+    assert loader.status.left_out == 0
     for x in range(9):
         loader.want("a", row(x))
         wait_until(lambda: loader.idle)
@@ -156,6 +159,57 @@ def test_memory_has_a_bound_and_a_wish_beyond_it_does_not_run_in_circles(gated: 
     assert loader.peek(0, (0, 0, 8)) is not None
     kept.limit_bytes = 128
     assert kept.held_bytes <= 128
+
+
+def test_who_looks_at_more_than_memory_holds_shares_it(gated: Gated) -> None:
+    """Else each would drive out what the other has just got, and fetch it again, for ever."""
+    kept = DecodedChunks(64 * 10)
+    loaders = [ChunkLoader(gated, 2, kept) for _ in range(3)]
+    gated.let(1000)
+    for _ in range(8):  # a refresh claims all layers again as soon as anything has come
+        for loader in loaders:
+            loader.want("layer", row(*range(8)))
+        wait_until(lambda: all(loader.idle for loader in loaders))
+        before, gated.asked[:] = len(gated.asked), []
+    assert before == 0
+    assert [loader.status.left_out for loader in loaders] == [5, 5, 5]
+    assert all(loader.peek(0, (0, 0, x)) is not None for loader in loaders for x in range(3))
+    # Who looks away, or is no more, leaves its share to the others.
+    loaders[0].drop("layer")
+    del loaders[1], loader
+    gc.collect()
+    loaders[1].want("layer", row(*range(8)))
+    wait_until(lambda: loaders[1].idle)
+    assert loaders[1].status == module.Status()
+
+
+def test_a_chunk_larger_than_the_memory_fails_with_words_and_is_never_fetched(
+    gated: Gated,
+) -> None:
+    loader = loader_of(gated, limit=63)
+    gated.let(100)
+    for _ in range(3):
+        loader.want("a", row(1))
+        wait_until(lambda: loader.idle)
+    assert gated.asked == []
+    assert loader.status.failed == 1
+    assert "preferences" in loader.status.problem
+    loader._kept.limit_bytes = 640
+    loader.retry()
+    wait_until(lambda: loader.peek(0, (0, 0, 1)) is not None)
+
+
+def test_a_loader_that_goes_while_chunks_are_kept_does_not_block() -> None:
+    """Garbage may be collected in the middle of `put`, in the same thread."""
+    kept = DecodedChunks(1000)
+    kept.put((1, 0, (0, 0, 0)), np.zeros(100, np.uint8))
+    kept.put((2, 0, (0, 0, 0)), np.zeros(100, np.uint8))
+    with kept._lock:
+        kept.drop(1)  # as its end would
+    assert (1, 0, (0, 0, 0)) in kept
+    kept.put((2, 0, (0, 0, 1)), np.zeros(100, np.uint8))
+    assert (1, 0, (0, 0, 0)) not in kept
+    assert kept.held_bytes == 200
 
 
 def test_one_bound_for_all_volumes() -> None:

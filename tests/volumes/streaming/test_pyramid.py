@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from local_server import LocalServer
-from streamed import in_a_thread, levels_of, padded, pyramid_of, wait_until, write
+from streamed import Gated, in_a_thread, levels_of, padded, pyramid_of, wait_until, write
 
+from napari_ouroboros.layers import align
 from napari_ouroboros.volumes import open_volume
-from napari_ouroboros.volumes.streaming import StreamedPyramid
+from napari_ouroboros.volumes.level import Level
+from napari_ouroboros.volumes.streaming import ChunkLoader, StreamedPyramid, compose
 from napari_ouroboros.volumes.streaming import pyramid as module
 
 
@@ -132,6 +134,38 @@ def test_where_the_volume_has_no_coarse_level_one_is_made(
     at_hand = np.zeros_like(whole)
     at_hand[:, 8:16, 16:24] = whole[:, 8:16, 16:24]
     np.testing.assert_array_equal(shown, at_hand[3, 2::4, 2::4])
+
+
+def test_a_huge_volume_without_coarser_mips_is_looked_at_in_its_middle() -> None:
+    """Millions of chunks lie in what is seen of it: nobody goes through all of them."""
+    volume: Any = Gated()
+    volume.levels = (Level((20_000, 100_000, 100_000), (40.0, 4.0, 4.0), chunk=(64, 64, 64)),)
+    looked: list[Any] = []
+
+    class Loader(ChunkLoader):
+        def peek(self, mip: int, index: Any) -> Any:
+            looked.append(index)
+            return super().peek(mip, index)
+
+    aligned = align(volume.levels)
+    pyramid = StreamedPyramid(volume, aligned.mips, aligned.boxes, Loader(volume, 1))
+    pyramid.watched = True
+    coarsest = pyramid.levels[-1]
+    assert max(coarsest.shape) <= 1024
+    for part in (coarsest[coarsest.shape[0] // 2], pyramid.levels[-2][:, 300]):
+        looked.clear()
+        assert np.asarray(part).shape == part.shape
+        assert 0 < len(looked) <= 3 * compose.MOST_CHUNKS
+    middle = np.mean(sorted({index[1] for index in looked}))
+    assert middle == pytest.approx(300 * 128 / 64, abs=3)
+    pyramid.in_3d.add("test")
+    looked.clear()
+    np.asarray(coarsest)
+    assert 0 < len(looked) <= compose.MOST_CHUNKS
+    pyramid.claim("test", pyramid.take_readings())
+    assert pyramid.loader.status.left_out > 100_000  # and it is said
+    pyramid.loader.close()
+    volume.let(100)
 
 
 def test_unwatched_levels_fetch_what_was_read_last(

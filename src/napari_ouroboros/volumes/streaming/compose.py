@@ -6,6 +6,7 @@ corners, and padded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.volumes.volume import Volume
 
 Ints = NDArray[np.intp]
+#: Chunks that a picture is made of at most: the thread of a window looks for each of them.
+MOST_CHUNKS = 4096
 Peek = Callable[[int, Index], "NDArray[Any] | Missing | None"]
 
 
@@ -87,6 +90,19 @@ def _runs(lattice: Lattice, axis: int, indices: Ints) -> list[_Run]:
     return runs
 
 
+def _in_the_middle(runs: list[list[_Run]]) -> list[list[_Run]]:
+    """Leave out the ends of long axes until there are not more than `MOST_CHUNKS`.
+
+    A volume without coarser mips may have millions of chunks in a plane: no memory holds them.
+    """
+    counts = [len(along) for along in runs]
+    while math.prod(counts) > MOST_CHUNKS:
+        longest = counts.index(max(counts))
+        counts[longest] = -(-counts[longest] // 2)
+    starts = [(len(along) - n) // 2 for along, n in zip(runs, counts, strict=True)]
+    return [along[a : a + n] for along, a, n in zip(runs, starts, counts, strict=True)]
+
+
 class Part:
     """A box of a level, with steps, and the chunks that it lies in.
 
@@ -102,10 +118,11 @@ class Part:
         self.indices = tuple(indices)
         self.shape = tuple(len(along) for along in indices)
         self._runs = [_runs(lattice, axis, along) for axis, along in enumerate(indices)]
+        self._middle = _in_the_middle(self._runs)
 
     def chunks(self) -> list[Index]:
-        """Chunks of the volume's level, those in the middle first."""
-        along = [[chunk for chunk, _, _ in runs] for runs in self._runs]
+        """Chunks of the volume's level, those in the middle first; not more than `MOST_CHUNKS`."""
+        along = [[chunk for chunk, _, _ in runs] for runs in self._middle]
         if not all(along):
             return []
         middle = [(chunks[0] + chunks[-1]) / 2 for chunks in along]
@@ -115,9 +132,19 @@ class Part:
 
         return sorted(product(*along), key=distance)  # type: ignore[arg-type]
 
-    def pieces(self) -> Iterator[tuple[Index, tuple[slice, ...], list[slice | Ints]]]:
-        """For each chunk where it lies in the part and which of its voxels are wanted."""
-        for runs in product(*self._runs):
+    @property
+    def n_beyond(self) -> int:
+        """How many chunks there are beyond `chunks`."""
+        return math.prod(map(len, self._runs)) - math.prod(map(len, self._middle))
+
+    def pieces(
+        self, of_all: bool = False
+    ) -> Iterator[tuple[Index, tuple[slice, ...], list[slice | Ints]]]:
+        """For each of `chunks` where it lies in the part and which of its voxels are wanted.
+
+        `of_all`: for those beyond `MOST_CHUNKS`, too.
+        """
+        for runs in product(*(self._runs if of_all else self._middle)):
             index = (runs[0][0], runs[1][0], runs[2][0])
             yield index, tuple(run[1] for run in runs), [run[2] for run in runs]
 
@@ -246,7 +273,7 @@ def exact(
     part = Part(lattice, indices)
     out = np.zeros((n_channels, *part.shape), volume.dtype)
     away: dict[Index, tuple[tuple[slice, ...], list[slice | Ints]]] = {}
-    for index, target, wanted in part.pieces():
+    for index, target, wanted in part.pieces(of_all=True):
         chunk = peek(lattice.mip, index)
         if chunk is None:
             away[index] = (target, wanted)

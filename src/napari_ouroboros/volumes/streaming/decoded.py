@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from napari_ouroboros.volumes.level import Index
 Key = tuple[int, int, Index]
 
 DEFAULT_BYTES = 512 * 2**20
+#: Part of the memory for what is looked at now; the rest is for what comes and goes.
+_LOOKED_AT = 0.9
 
 
 class DecodedChunks:
@@ -31,6 +34,8 @@ class DecodedChunks:
         self._held = 0
         self._lock = threading.Lock()
         self._chunks: OrderedDict[Key, NDArray[Any]] = OrderedDict()
+        self._wishes: set[tuple[int, Hashable]] = set()
+        self._gone: deque[int] = deque()
 
     @property
     def limit_bytes(self) -> int:
@@ -47,6 +52,21 @@ class DecodedChunks:
     def held_bytes(self) -> int:
         """What is taken now."""
         return self._held
+
+    def share(self, owner: int, key: Hashable) -> float:
+        """Return the bytes that `key` may want at one time, beside all others who want something.
+
+        Together they would otherwise want more than there is room for, and drive out each other's
+        chunks for ever.
+        """
+        with self._lock:
+            self._forget_gone()
+            return _LOOKED_AT * self._limit / len(self._wishes | {(owner, key)})
+
+    def set_wishing(self, owner: int, key: Hashable, wishing: bool) -> None:
+        """Count `key` among those who want something, or not any more."""
+        with self._lock:
+            (self._wishes.add if wishing else self._wishes.discard)((owner, key))
 
     def get(self, key: Key) -> NDArray[Any] | None:
         """Return a chunk (channels, z, y, x), or None; it counts as used now."""
@@ -74,12 +94,24 @@ class DecodedChunks:
             self._held += chunk.nbytes
 
     def drop(self, owner: int) -> None:
-        """Forget all chunks of one owner."""
-        with self._lock:
+        """Forget all of one owner. May be called wherever garbage is collected."""
+        # That may be within this very object, its lock held: then it is done a little later.
+        self._gone.append(owner)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._forget_gone()
+            finally:
+                self._lock.release()
+
+    def _forget_gone(self) -> None:
+        while self._gone:
+            owner = self._gone.popleft()
+            self._wishes = {wish for wish in self._wishes if wish[0] != owner}
             for key in [key for key in self._chunks if key[0] == owner]:
                 self._held -= self._chunks.pop(key).nbytes
 
     def _make_room(self, n_bytes: int) -> None:
+        self._forget_gone()
         while self._chunks and self._held + n_bytes > self._limit:
             _, chunk = self._chunks.popitem(last=False)
             self._held -= chunk.nbytes

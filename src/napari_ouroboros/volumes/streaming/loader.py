@@ -14,15 +14,15 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import Cancelled, one_line
+from napari_ouroboros.errors import Cancelled, UserError, one_line
 from napari_ouroboros.volumes.level import Index
 from napari_ouroboros.volumes.streaming.decoded import DecodedChunks, shared_chunks
+from napari_ouroboros.volumes.streaming.status import Status
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes.volume import Volume
@@ -44,25 +44,6 @@ class Missing:
 
 
 MISSING = Missing()
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a loader is at.
-
-    Attributes
-    ----------
-    loading : int
-        Chunks wanted and neither there nor failed.
-    failed : int
-        Chunks wanted that could not be had.
-    problem : str
-        Why the last one failed, one line.
-    """
-
-    loading: int = 0
-    failed: int = 0
-    problem: str = ""
 
 
 class _Failure:
@@ -102,10 +83,12 @@ class ChunkLoader:
             volume.channels * math.prod(map(min, level.chunk, level.shape)) * volume.dtype.itemsize
             for level in volume.levels
         ]
-        few = max(_LEAST_IN_FLIGHT, _IN_FLIGHT_BYTES // max(self._bytes))
+        least = _LEAST_IN_FLIGHT if max(self._bytes) <= _IN_FLIGHT_BYTES else 1
+        few = max(least, _IN_FLIGHT_BYTES // max(self._bytes))
         self._n_in_flight = max(1, min(int(n_in_flight), few))
         self._changed = threading.Condition()
         self._wanted: dict[Hashable, tuple[Chunk, ...]] = {}  # the last wish last
+        self._left_out: dict[Hashable, int] = {}
         self._queue: list[Chunk] = []  # the first to fetch last
         self._in_flight: set[Chunk] = set()
         self._missing: set[Chunk] = set()
@@ -124,24 +107,21 @@ class ChunkLoader:
             return MISSING
         return chunk
 
-    def room(self, mip: int) -> int:
-        """How many chunks of a level a single wish may hold, so that all of them stay."""
-        return max(1, int(0.5 * self._kept.limit_bytes) // self._bytes[mip])
-
-    def want(self, key: Hashable, chunks: Iterable[Chunk]) -> None:
+    def want(self, key: Hashable, chunks: Iterable[Chunk], more: int = 0) -> None:
         """Replace what `key` wants, the most urgent first; what is queued for it alone is dropped.
 
-        Chunks already there cost nothing. Those beyond half of the memory are left out: they
-        would drive out the first ones.
+        Chunks already there cost nothing. Those beyond its share of the memory are left out: they
+        would drive out the first ones. `more`: chunks left out already, to be counted with them.
         """
-        wish = self._what_fits(chunks)
+        wish, left_out = self._what_fits(key, chunks)
         with self._changed:
             self._later.pop(key, None)
+            self._left_out[key] = left_out + more
             self._set(key, wish)
 
     def want_later(self, key: Hashable, chunks: Iterable[Chunk], seconds: float) -> None:
         """As `want` after so long, unless something else is wanted for `key` meanwhile."""
-        wish = self._what_fits(chunks)
+        wish, _ = self._what_fits(key, chunks)
         with self._changed:
             if not self._closed:
                 self._later[key] = (time.monotonic() + seconds, wish)
@@ -151,6 +131,8 @@ class ChunkLoader:
         """Nobody looks there any more."""
         with self._changed:
             self._later.pop(key, None)
+            self._left_out.pop(key, None)
+            self._kept.set_wishing(self._owner, key, False)
             if self._wanted.pop(key, None) is not None:
                 self._plan()
         self._tell()
@@ -172,7 +154,7 @@ class ChunkLoader:
             # One that is tried again counts as failed until it is there.
             loading = sum(not self._known(chunk) for chunk in wanted)
             problem = max(failed, key=lambda failure: failure.due).problem if failed else ""
-            return Status(loading, len(failed), problem)
+            return Status(loading, len(failed), problem, sum(self._left_out.values()))
 
     @property
     def idle(self) -> bool:
@@ -201,7 +183,10 @@ class ChunkLoader:
         """
         with self._changed:
             self._closed = True
+            for key in self._wanted:
+                self._kept.set_wishing(self._owner, key, False)
             self._wanted.clear()
+            self._left_out.clear()
             self._later.clear()
             self._listeners.clear()
             self._queue.clear()
@@ -219,6 +204,7 @@ class ChunkLoader:
         self._wanted.pop(key, None)
         if wish:
             self._wanted[key] = wish
+        self._kept.set_wishing(self._owner, key, bool(wish))
         self._plan()
 
     def _plan(self) -> None:
@@ -279,15 +265,26 @@ class ChunkLoader:
 
     # Called without it.
 
-    def _what_fits(self, chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
-        room = 0.5 * self._kept.limit_bytes
+    def _what_fits(self, key: Hashable, chunks: Iterable[Chunk]) -> tuple[tuple[Chunk, ...], int]:
+        """The first chunks, as many as `key` has a share of the memory for; how many are not."""
+        room = self._kept.share(self._owner, key)
         wish: list[Chunk] = []
+        left_out = 0
         for chunk in dict.fromkeys(chunks):
             room -= self._bytes[chunk[0]]
             if room < 0 and wish:
-                break
-            wish.append(chunk)
-        return tuple(wish)
+                left_out += 1
+            else:
+                wish.append(chunk)
+        return tuple(wish), left_out
+
+    def _check_size(self, mip: int) -> None:
+        if self._bytes[mip] > self._kept.limit_bytes:
+            one, all_ = (n / 1e6 for n in (self._bytes[mip], self._kept.limit_bytes))
+            raise UserError(
+                f"one chunk takes {one:,.0f} MB, and all may take {all_:,.0f} MB; allow more in "
+                "the preferences (napari-ouroboros, Memory)"
+            )
 
     def _arrived(self, chunk: Chunk, data: NDArray[Any] | None, error: Exception | None) -> None:
         if data is not None:
@@ -326,13 +323,17 @@ def _run(reference: weakref.ref[ChunkLoader], changed: threading.Condition, volu
         data: NDArray[Any] | None = None
         error: Exception | None = None
         try:
+            loader = reference()
+            if loader is not None:
+                loader._check_size(chunk[0])
+            del loader
             data = volume.fetch_chunk(*chunk)
         except Exception as failure:  # noqa: BLE001  # shown by the sign of what is loading
             error = failure
-        loader = reference()
-        if loader is not None:
-            loader._arrived(chunk, data, error)
-        del loader, data, error
+        told = reference()
+        if told is not None:
+            told._arrived(chunk, data, error)
+        del told, data, error
     if last:
         volume.close()
 
@@ -369,13 +370,3 @@ def _wait_for_one(
         if loader is not None:
             loader._resting -= 1
         del loader
-
-
-def statuses(loaders: Sequence[ChunkLoader]) -> Status:
-    """What several loaders are at, together."""
-    each = [loader.status for loader in loaders]
-    return Status(
-        sum(one.loading for one in each),
-        sum(one.failed for one in each),
-        next((one.problem for one in each if one.problem), ""),
-    )

@@ -46,6 +46,7 @@ class _Reading:
     def __init__(self, part: Part) -> None:
         self.lattice = part.lattice
         self.chunks: list[Chunk] = [(part.lattice.mip, index) for index in part.chunks()]
+        self.n_beyond = part.n_beyond
 
 
 class StreamedPyramid:
@@ -133,7 +134,8 @@ class StreamedPyramid:
 
     def claim(self, key: Hashable, readings: Sequence[Any]) -> None:
         """Fetch what a slicing read, and only that, for `key`. See `take_readings`."""
-        self.loader.want(key, self._wish(readings))
+        shown = readings[:-1] or readings  # the last one is the thumbnail
+        self.loader.want(key, self._wish(readings), sum(reading.n_beyond for reading in shown))
 
     def take_readings(self) -> list[Any]:
         """Return what the last slicing read."""

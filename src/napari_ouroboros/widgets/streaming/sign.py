@@ -21,6 +21,20 @@ def sentence(status: Status, names: list[str]) -> str:
         return f"{_chunks(status.failed)} of {of} failed: {_short(status.problem)}"
     if status.loading:
         return f"loading {_chunks(status.loading)} of {of}"
+    if status.left_out:
+        return f"{of}: more than fits into memory is shown coarse or not at all; zoom in"
+    return ""
+
+
+def explanation(status: Status) -> str:
+    """More about it, for the tooltip."""
+    if status.problem:
+        return status.problem
+    if status.left_out and not status.loading:
+        return (
+            f"{_chunks(status.left_out)} of what is seen have no room in memory. Zoom in, or allow "
+            "more memory for chunks in the preferences (napari-ouroboros)."
+        )
     return ""
 
 
@@ -75,6 +89,6 @@ class LoadingSign(QWidget):
         text = sentence(status, self._watcher.names)
         if text != self.text:
             self._text.setText(text)
-            self._text.setToolTip(status.problem or text)
+        self._text.setToolTip(explanation(status) or text)
         self._retry.setVisible(bool(status.failed))
         self.setVisible(bool(text))

@@ -135,11 +135,11 @@ class Watcher:
 
     @property
     def names(self) -> list[str]:
-        """Names of the layers that something is loading or has failed for."""
+        """Names of the layers that the sign has something to say about."""
         busy = []
         for watched in self._watched.values():
             status = watched.pyramid.loader.status
-            if status.loading or status.failed:
+            if status.loading or status.failed or status.left_out:
                 busy.append(watched.layer.name)
         return busy
 
