@@ -18,6 +18,7 @@ import napari_ouroboros
 from napari_ouroboros.operations.demo.phantom import make_phantom, write_phantom
 from napari_ouroboros.widgets.open import AllDocks, OpenDock, recent
 from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.spaces import arrange
 
 
 @pytest.fixture
@@ -29,12 +30,17 @@ def small_nerve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent, "usual_file", lambda: tmp_path / "recent.json")
 
 
+def our_manifest() -> PluginManifest:
+    """As `npe2` reads it, whether the package is installed or not."""
+    return PluginManifest.from_file(Path(napari_ouroboros.__file__).with_name("napari.yaml"))
+
+
 @pytest.fixture
 def viewer(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
     shown = make_napari_viewer_proxy(show=True)
     manager = PluginManager.instance()
     if "napari-ouroboros" not in manager:
-        manager.register(PluginManifest.from_distribution("napari-ouroboros"))
+        manager.register(our_manifest())
     return shown
 
 
@@ -115,11 +121,20 @@ def test_open_all_arranged_leaves_only_the_docks(viewer: Any) -> None:
         assert len([d for d in docks_of(viewer) if d == "OpenDock"]) == 1
 
 
+def test_the_menu_knows_the_docks_that_were_arranged(viewer: Any) -> None:
+    arranged = arrange(viewer)
+    titles = ("Straightened view", "Open a volume", "Trace", "Straighten")
+    assert [dock.windowTitle() for dock in arranged] == list(titles)
+    for title, dock in zip(titles, arranged, strict=True):
+        found, _ = viewer.window.add_plugin_dock_widget("napari-ouroboros", title)
+        assert found is dock
+
+
 def test_the_page_of_preferences_is_shown(plugin_settings: None, npe2pm: Any, qtbot: Any) -> None:
     from napari._qt.dialogs.preferences_dialog import PreferencesDialog
     from qtpy.QtWidgets import QLabel
 
-    npe2pm.register(PluginManifest.from_distribution("napari-ouroboros"))
+    npe2pm.register(our_manifest())
     dialog = PreferencesDialog()
     try:
         texts = {label.text() for label in dialog.findChildren(QLabel)}

@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_ouroboros.widgets.spaces.dock import TITLE, StraightDock, dock_of
-from napari_ouroboros.widgets.spaces.flipping import docked, share_width
+from napari_ouroboros.widgets.spaces.flipping import docked, share_room
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -21,8 +21,6 @@ TASKS = (
     ("Trace", "napari_ouroboros.widgets.trace", "TraceDock"),
     ("Straighten", "napari_ouroboros.widgets.straighten", "StraightenDock"),
 )
-#: Of the height of the right column, for the straightened view.
-_SHARE = 0.68
 
 
 def arrange(viewer: Viewer) -> list[QDockWidget]:
@@ -38,7 +36,7 @@ def arrange(viewer: Viewer) -> list[QDockWidget]:
     straight = dock_of(viewer)
     if straight is None:
         straight = StraightDock(viewer)
-        main = viewer.window.add_dock_widget(straight, name=TITLE, area="right")
+        main = _add(viewer, straight, TITLE)
     else:
         main = docked(straight)
     window = main.window() if main.isFloating() is False else main.parentWidget()
@@ -53,11 +51,11 @@ def arrange(viewer: Viewer) -> list[QDockWidget]:
     for dock in (main, *tasks):
         dock.show()
     tasks[0].raise_()
-    _share(window, straight, main, tasks)
+    share_room(straight)
     if window.size() != size and not window.isMaximized():
         window.resize(size)
     # Once more when Qt has laid out what is new.
-    straight.scene.deliver(lambda: _share(window, straight, main, tasks))
+    straight.scene.deliver(lambda: share_room(straight))
     return [main, *tasks]
 
 
@@ -70,7 +68,17 @@ def _task(
         if any(isinstance(widget, kind) for widget in _inside(dock)):
             dock.setFloating(False)
             return dock
-    return viewer.window.add_dock_widget(kind(viewer), name=title, area="right")
+    return _add(viewer, kind(viewer), title)
+
+
+def _add(viewer: Viewer, widget: QWidget, title: str) -> QDockWidget:
+    """Dock a widget under the name by which the plugin's menu knows it.
+
+    Under any other the menu would open a second one.
+    """
+    dock = viewer.window.add_dock_widget(widget, name=f"{title} (napari-ouroboros)", area="right")
+    dock.setWindowTitle(title)  # of the tab, where there is little room
+    return dock
 
 
 def _inside(dock: QDockWidget) -> Iterator[Any]:
@@ -78,15 +86,3 @@ def _inside(dock: QDockWidget) -> Iterator[Any]:
     if widget is not None:
         yield widget
         yield from widget.findChildren(QWidget)
-
-
-def _share(
-    window: QMainWindow, straight: StraightDock, main: QDockWidget, tasks: list[QDockWidget]
-) -> None:
-    share_width(window, straight, straight.in_front)
-    height = main.height() + tasks[0].height()
-    window.resizeDocks(
-        [main, tasks[0]],
-        [round(_SHARE * height), round((1 - _SHARE) * height)],
-        Qt.Orientation.Vertical,
-    )
