@@ -33,6 +33,7 @@ def arrange(viewer: Viewer) -> list[QDockWidget]:
     list of QDockWidget
         The straightened view, then the tabs below it.
     """
+    viewer = getattr(viewer, "__wrapped__", viewer)  # not the proxy that plugins get
     straight = dock_of(viewer)
     if straight is None:
         straight = StraightDock(viewer)
