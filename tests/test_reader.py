@@ -108,6 +108,31 @@ def test_a_transform_of_the_state_moves_the_layer(nerve: PhantomPaths, tmp_path:
     np.testing.assert_allclose(truth["affine"], expected, atol=1e-6)
 
 
+def test_everything_is_placed_in_an_image_even_where_labels_come_first(
+    nerve: PhantomPaths, tmp_path: Path
+) -> None:
+    """The docks take the lowest image for the tissue, and trace in its nm."""
+    state = json.loads(nerve.state.read_text())
+    em, truth, *others = state["layers"]
+    em["source"] = f"precomputed://file://{nerve.image}"
+    truth["source"] = {
+        "url": f"precomputed://file://{nerve.truth}",
+        "transform": {
+            "outputDimensions": {axis: [1e-9, "m"] for axis in "xyz"},
+            "matrix": [[1, 0, 0, 500], [0, 1, 0, 0], [0, 0, 1, 0]],
+        },
+    }
+    state["layers"] = [truth, em, *others]
+    file = tmp_path / "labels-first.json"
+    file.write_text(json.dumps(state))
+    (_, labels, _), (_, image, kind), (points, trace, _) = read(file)
+    assert kind == "image"
+    assert "affine" not in image
+    np.testing.assert_allclose(labels["affine"][:3, 3], [0, 0, 500], atol=1e-6)
+    expected = ou.read_state(file).points_nm("trace", None, "em")
+    np.testing.assert_allclose(world(trace, points), expected, rtol=1e-9)
+
+
 def test_points_that_make_no_trace_are_named(nerve: PhantomPaths, tmp_path: Path) -> None:
     state = json.loads(nerve.state.read_text())
     for layer in state["layers"]:

@@ -128,7 +128,7 @@ def _name(url: str) -> str:
 
 
 def read_state_layers(path: str | list[str], measure: bool = True) -> list[LayerData]:
-    """Return the volumes of a state in the nm of its first volume, and its points on top."""
+    """Return the volumes of a state in the nm of its first image, and its points on top."""
     from napari_ouroboros.neuroglancer import read_state
     from napari_ouroboros.neuroglancer.between import between
     from napari_ouroboros.volumes import open_volume
@@ -136,27 +136,27 @@ def read_state_layers(path: str | list[str], measure: bool = True) -> list[Layer
     state = read_state(_one(path))
     if not state.image_layers:
         raise UserError(f"{state.origin} has no image or segmentation layer")
-    first = state.volume_source(state.image_layers[0].name)
+    # As the docks choose what everything is placed in: an image rather than labels laid over it.
+    images = [layer for layer in state.image_layers if layer.kind == "image"]
+    main = (images or state.image_layers)[0].name
+    first, reference = state.volume_source(main), open_volume(state.volume_source(main).url)
     found: list[LayerData] = []
-    reference = None
     for layer in state.image_layers:
         source = state.volume_source(layer.name)
-        volume = open_volume(source.url)
-        reference = reference or volume
+        volume = reference if layer.name == main else open_volume(source.url)
         affine = between(source, volume, first, reference)
         labels = source.kind == "segmentation"
         for data, meta, kind in volume_layers(volume, layer.name, labels, measure):
             found.append((data, meta if affine is None else {**meta, "affine": affine}, kind))
-    assert reference is not None
     for layer in state.annotation_layers:
-        found += _points(state, layer.name, reference)
+        found += _points(state, layer.name, main, reference)
     return found
 
 
-def _points(state: State, name: str, volume: Volume) -> list[LayerData]:
+def _points(state: State, name: str, main: str, volume: Volume) -> list[LayerData]:
     finest = volume.levels[0]
     try:
-        points = state.points_nm(name, None, state.image_layers[0].name, finest.resolution)
+        points = state.points_nm(name, None, main, finest.resolution)
     except UserError as error:
         # The volumes are worth seeing without them; the line says what is not shown and why.
         warnings.warn(str(error), Notice, stacklevel=2)

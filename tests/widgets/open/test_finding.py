@@ -74,6 +74,9 @@ def test_a_volume_in_every_way(scene: Scene, http_server: Callable[..., LocalSer
         f"file://{scene.folder / 'em'}",
         f"{server.url}/em",
         f"precomputed://{server.url}/em/",
+        f"{server.url}/em/info",
+        f'"{scene.folder / "em"}"',  # as a path is copied in Windows
+        f"'{scene.folder / 'em'}'",
     ):
         found = find(address)
         assert found.kind == "volume"
@@ -166,6 +169,8 @@ def test_a_plain_zarr_asks_for_its_voxel_size(tmp_path: Path) -> None:
     address = str(tmp_path / "plain.zarr")
     with pytest.raises(ResolutionNeeded):
         find(address)
+    with pytest.raises(ResolutionNeeded):  # its metadata stand for the folder
+        find(f"{address}/zarr.json")
     found = find(address, resolution=(40.0, 8.0, 4.0))
     volume = found.items[0].volume
     assert volume is not None

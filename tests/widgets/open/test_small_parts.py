@@ -91,9 +91,7 @@ def test_titles_are_short_and_tell_both_ends() -> None:
         ({"shaderControls": {"normalized": {"range": [200, 10]}}}, Look()),
         ({"shaderControls": {"n": {"range": [0, "x"]}}}, Look()),
         (
-            {
-                "shader": "#uicontrol invlerp n(range=[100, 2e3], clamp=true)\nvoid main(){}"
-            },
+            {"shader": "#uicontrol invlerp n(range=[100, 2e3], clamp=true)\nvoid main(){}"},
             Look(contrast_limits=(100.0, 2000.0)),
         ),
         ({"shader": "void main() {}"}, Look()),

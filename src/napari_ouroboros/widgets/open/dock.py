@@ -251,7 +251,7 @@ class OpenDock(ScrollDock):
         step = self._todo.pop(0)
         try:
             step()
-        except UserError as error:
+        except Exception as error:  # noqa: BLE001  # of napari's, too: said here, and the work ends
             self._failed(error, None)
             return
         self.job.advance(total - len(self._todo))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
     from napari_ouroboros.widgets.background import Token
 
+#: Files that say what a folder holds: whoever gives one of them means the folder.
+_METADATA = ("info", "zarr.json", ".zattrs", ".zgroup", ".zarray", "attributes.json")
+
 Kind = Literal["image", "segmentation", "trace"]
 #: Told how many of how many layers have been looked at.
 Report = Callable[[int, int], None]
@@ -118,7 +121,7 @@ def find(
     Cancelled
         The token was set.
     """
-    text = source.strip()
+    text = _plain(source)
     if not text:
         raise UserError("give a URL, a folder, a Neuroglancer link, a state file or a recipe")
     with warnings.catch_warnings(record=True) as caught:
@@ -136,7 +139,7 @@ def _find(
     report: Report,
 ) -> Found:
     path = _local(text)
-    if path is not None and path.name == "info":
+    if path is not None and path.name in _METADATA and path.is_file():
         path = path.parent
     if path is not None and path.is_file():
         content = _json(path)
@@ -146,6 +149,17 @@ def _find(
     if path is None and _holds_state(text):
         return _state(text, cache, token, report)
     return _volume(str(path) if path is not None else text, resolution, cache)
+
+
+def _plain(source: str) -> str:
+    """The address without what is around it: quotes of a copied path, the name of its metadata."""
+    text = source.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()
+    folder, _, last = text.rpartition("/")
+    if "://" in folder and "#" not in text and last in _METADATA:
+        return folder
+    return text
 
 
 def _local(text: str) -> Path | None:
