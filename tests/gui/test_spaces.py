@@ -156,7 +156,7 @@ def test_everything_arranged_fits_1366_x_768(
         )
         assert (main.width(), main.height()) == (1366, 768)
     docks = [d for d in main.findChildren(QDockWidget) if not d.isHidden()]
-    tabs = [d for d in docks if d.objectName() in ("Open a volume", "Trace", "Straighten")]
+    tabs = [d for d in docks if d.windowTitle() in ("Open a volume", "Trace", "Straighten")]
     assert len(tabs) == 3
     for tab in tabs:
         assert len(main.tabifiedDockWidgets(tab)) == 2

@@ -17,15 +17,6 @@ CONTROLS_TITLE = "straightened: layer controls"
 LIST_TITLE = "straightened: layer list"
 
 
-def show_scale_and_axes(viewer: ViewerModel) -> None:
-    """Show scale bar and named axes in a canvas."""
-    viewer.canvas.overlays.scale_bar.visible = True
-    axes = viewer.canvas.overlays.axes
-    axes.visible = True
-    axes.labels = True
-    axes.box = False
-
-
 def look_away(viewer: ViewerModel) -> None:
     """Let depth grow away from whoever looks: napari's default shows xyz data as in a mirror."""
     depth, vertical, horizontal = viewer.scene.camera.orientation
@@ -35,7 +26,6 @@ def look_away(viewer: ViewerModel) -> None:
 
 def make_canvas(model: ViewerModel) -> QtViewer:
     """A canvas on the straightened space, with list and controls that work on it."""
-    show_scale_and_axes(model)
     view = QtViewer(model)
     # Before any layer is added: later they raise KeyError. In a dock opened again layers are
     # there already; controls are then made as if none were selected, and told of them.

@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QMainWindow, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_ouroboros.widgets import keys
-from napari_ouroboros.widgets.controls import Fold
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces.canvas import (
     SidePanels,
     look_away,
     make_canvas,
-    show_scale_and_axes,
 )
+from napari_ouroboros.widgets.spaces.canvas_over_strip import CanvasOverStrip, StripSection
 from napari_ouroboros.widgets.spaces.closing import on_window_closed
 from napari_ouroboros.widgets.spaces.layer_menu import LayerMenu
 from napari_ouroboros.widgets.spaces.letting_go import let_go
 from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
+from napari_ouroboros.widgets.spaces.narrow_controls import NarrowControls
+from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
 from napari_ouroboros.widgets.spaces.position_bar import PositionBar
+from napari_ouroboros.widgets.spaces.room import Room
 from napari_ouroboros.widgets.spaces.second_window import open_in_window
-from napari_ouroboros.widgets.straighten import StripView
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -64,11 +65,14 @@ class StraightDock(QWidget):
         super().__init__()
         self.scene = scene_of(napari_viewer)
         self.view = make_canvas(self.scene.straight)
-        show_scale_and_axes(self.scene.viewer)
+        self._overlays = [ScaleAndAxes(model) for model in (self.scene.viewer, self.scene.straight)]
+        self._narrow: list[NarrowControls] = []
         self.links = LinkedSpaces(self.scene)
         self.panels: SidePanels | None = None
         #: Whether the straightened space has the width, the focus and the left column.
         self.in_front = False
+        #: What the user gave each space, where that is not what it is given by itself.
+        self.chosen: dict[bool, Room] = {}
         self._closed = False
         self.links.bind({keys.FLIP: self._flip})
         self.bar = PositionBar(self.scene, self.links)
@@ -77,20 +81,11 @@ class StraightDock(QWidget):
         self.bar.menu.addAction(_TURN_DEPTH, self._turn_depth)
         self._offered = False
         self.scene.viewer.dims.events.ndisplay.connect(self._offer_depth)
-        self.strip = self._strip()
-        self._split = split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(self.view)
-        split.addWidget(self.strip)
-        split.setStretchFactor(0, 1)
-        split.setCollapsible(0, False)
-        # The strip begins as low as it can be: what it does not need is the canvas'.
-        split.setSizes([10_000, 1])
-        self._strip_height = 0
-        self.strip.button.toggled.connect(self._strip_folded)
+        self.strip = StripSection(self.scene)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(split, 1)
+        layout.addWidget(CanvasOverStrip(self.view, self.strip), 1)
         layout.addWidget(self.bar)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         _open[self.scene.viewer] = ref(self)
@@ -109,9 +104,10 @@ class StraightDock(QWidget):
             window = self.main_window
             if window is not None:
                 self.panels = SidePanels(window, self.view)
+                self._narrow = self._narrow_controls(window)
                 on_window_closed(window, self.scene.viewer, self.disconnect_all)
                 # Once Qt has laid it out: Qt itself would give the dock half of the canvas.
-                self.scene.deliver(self._share_width)
+                self.scene.deliver(self._share_room)
         elif event.type() == QEvent.Type.ParentChange and self.panels and self.parent() is None:
             # Closing a dock takes its widget out; a floating dock keeps it.
             self.disconnect_all()
@@ -123,6 +119,10 @@ class StraightDock(QWidget):
             return
         self._closed = True
         self.scene.viewer.dims.events.ndisplay.disconnect(self._offer_depth)
+        for overlays in self._overlays:
+            overlays.close()
+        for controls in self._narrow:
+            controls.close()
         self.links.close()
         self.bar.close_links()
         self.menu.close_links()
@@ -148,25 +148,20 @@ class StraightDock(QWidget):
     def _open_in_window(self) -> None:
         open_in_window(self.scene)
 
-    def _strip_folded(self, open_: bool) -> None:
-        """Give the canvas the room of a folded strip, and take it back."""
-        if not open_:
-            self._strip_height = self._split.sizes()[1]
-        self._split.setSizes([10_000, self._strip_height if open_ else 1])
+    def _narrow_controls(self, window: QMainWindow) -> list[NarrowControls]:
+        found = [NarrowControls(self.scene.straight, self.view.controls)]
+        theirs = window.findChild(QDockWidget, "layer controls")
+        if theirs is not None and theirs.widget() is not None:
+            found.append(NarrowControls(self.scene.viewer, theirs.widget()))
+        return found
 
-    def _share_width(self) -> None:
-        from napari_ouroboros.widgets.spaces.flipping import share_width
+    def _share_room(self) -> None:
+        from napari_ouroboros.widgets.spaces.flipping import share_room
 
-        window = self.main_window
-        if window is not None and not self._closed:
-            share_width(window, self, self.in_front)
+        if not self._closed:
+            share_room(self)
 
     def _flip(self, _viewer: Any = None) -> None:
         from napari_ouroboros.widgets.spaces.flipping import flip
 
         flip(self.scene.viewer)
-
-    def _strip(self) -> Fold:
-        strip = Fold("Along the curve")
-        strip.add(StripView(self.scene))
-        return strip

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 from napari.qt import QtViewer
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.widgets.spaces.dock import StraightDock, dock_of
+from napari_ouroboros.widgets.spaces.room import Room, canvas_width, tasks_height, what_was_chosen
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-#: Width in pixels that the space not in focus keeps, and its share where there is less room.
-SMALLER, SHARE = 381, 0.388
 
 
 def flip(viewer: ViewerModel) -> None:
@@ -39,26 +37,68 @@ def to_straightened(dock: StraightDock, straightened: bool) -> None:
     window, panels = dock.main_window, dock.panels
     if window is None or panels is None:
         return
+    if straightened != dock.in_front:
+        _remember(dock)
     dock.in_front = straightened
     panels.show_space(straightened)
-    share_width(window, dock, straightened)
+    share_room(dock)
     # The canvas itself takes keys; both models' keys work where the focus is.
     (dock.view if straightened else main_view(window)).canvas.native.setFocus()
 
 
-def share_width(window: QMainWindow, dock: StraightDock, straightened: bool) -> None:
-    """Give one canvas all the width that the other need not have."""
-    frame = docked(dock)
-    centre = window.centralWidget()
-    if frame is None or centre is None or frame.isFloating():
+def share_room(dock: StraightDock) -> None:
+    """Give the space in front what the other need not have, or what the user gave it."""
+    window, frame = dock.main_window, docked(dock)
+    if window is None or frame is None or window.centralWidget() is None or frame.isFloating():
         return
+    chosen = dock.chosen.get(dock.in_front, Room())
     ours, theirs = dock.view.canvas.native, main_view(window).canvas.native
     # What is between a canvas and its pane is not the canvas'.
     margin = frame.width() - ours.width()
-    both = ours.width() + theirs.width()
-    smaller = min(SMALLER, round(SHARE * both))
-    wanted = both - smaller if straightened else smaller
-    window.resizeDocks([frame], [wanted + margin], Qt.Orientation.Horizontal)
+    width = canvas_width(ours.width() + theirs.width(), dock.in_front, chosen)
+    window.resizeDocks([frame], [width + margin], Qt.Orientation.Horizontal)
+    below = _below(window, frame)
+    if below is not None:
+        both = frame.height() + below.height()
+        tasks = max(tasks_height(both, dock.in_front, chosen), below.minimumSizeHint().height())
+        # Qt counts the tabs' bar as part of what it belongs to.
+        sizes = [both - tasks, tasks + _tab_bar_height(window, below)]
+        window.resizeDocks([frame, below], sizes, Qt.Orientation.Vertical)
+
+
+def _remember(dock: StraightDock) -> None:
+    """Keep what the user has made of the room."""
+    window, frame = dock.main_window, docked(dock)
+    if window is None or frame is None or frame.isFloating():
+        return
+    ours, theirs = dock.view.canvas.native.width(), main_view(window).canvas.native.width()
+    below = _below(window, frame)
+    tasks = None if below is None else (below.height(), below.height() + frame.height())
+    dock.chosen[dock.in_front] = what_was_chosen(dock.in_front, (ours, ours + theirs), tasks)
+
+
+def _below(window: QMainWindow, frame: QDockWidget) -> QDockWidget | None:
+    """The dock seen below another one in its column."""
+    area = window.dockWidgetArea(frame)
+    for dock in window.findChildren(QDockWidget):
+        if (
+            window.dockWidgetArea(dock) == area
+            and not dock.isFloating()
+            and not dock.visibleRegion().isEmpty()
+            and dock.geometry().top() > frame.geometry().bottom()
+            and dock.geometry().left() == frame.geometry().left()
+        ):
+            return dock
+    return None
+
+
+def _tab_bar_height(window: QMainWindow, dock: QDockWidget) -> int:
+    if not window.tabifiedDockWidgets(dock):
+        return 0
+    for bar in window.findChildren(QTabBar):
+        if any(bar.tabText(k) == dock.windowTitle() for k in range(bar.count())):
+            return int(bar.height())
+    return 0
 
 
 def main_view(window: QMainWindow) -> QtViewer:

@@ -86,7 +86,7 @@ class HelperLayer:
             layer = Vectors(
                 np.array(vectors, np.float64),  # ours to write into
                 name=self._name,
-                **{**space(grid), "axis_labels": self._viewer.dims.axis_labels[-3:]},
+                **{**space(grid), "axis_labels": self._viewer.layers.axis_labels[-3:]},
                 edge_color="yellow" if colours is None else colours,
                 edge_width=width,
                 vector_style="line",

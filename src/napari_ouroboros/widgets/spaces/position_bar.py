@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QGuiApplication
+from qtpy.QtGui import QGuiApplication, QResizeEvent
 from qtpy.QtWidgets import (
+    QBoxLayout,
     QCheckBox,
-    QGridLayout,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QMenu,
     QSizePolicy,
     QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
 
 _FOLLOW = "Let each canvas follow the other: the mark of the cursor, clicks, and the shown slice."
+#: From this width in pixels on the position in both spaces is one line.
+_WIDE = 700
 _NO_VOLUME = "Open a volume first: a position is one in its voxels."
 
 
@@ -114,16 +118,19 @@ class PositionBar(QWidget):
         self.menu = QMenu(self)
         self.menu_button.setMenu(self.menu)
         self.banner = Banner()
-        layout = QGridLayout(self)
-        layout.setContentsMargins(6, 0, 6, 4)
-        layout.setVerticalSpacing(1)
-        layout.addWidget(self.banner, 0, 0, 1, 4)
-        layout.addWidget(self.labels[0], 1, 0, 1, 4)
-        layout.addWidget(self.labels[1], 2, 0, 1, 4)
-        for column, widget in enumerate(
-            (self.field, self.copy_button, self.follow, self.menu_button)
-        ):
-            layout.addWidget(widget, 3, column)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 0, 6, 2)
+        layout.setSpacing(1)
+        layout.addWidget(self.banner)
+        self._said = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._said.setSpacing(0)
+        for label in self.labels:
+            self._said.addWidget(label)
+        layout.addLayout(self._said)
+        row = QHBoxLayout()
+        for widget in (self.field, self.copy_button, self.follow, self.menu_button):
+            row.addWidget(widget)
+        layout.addLayout(row)
         tab_order(self.field, self.copy_button, self.follow, self.menu_button)
         self.frame_toggle = _Toggle(
             self.menu, "Frame of the shown slice in the volume", links.frame.helper
@@ -143,6 +150,13 @@ class PositionBar(QWidget):
         links.said.connect(self._say)
         links.bind({keys.COPY_POSITION: self.copy, keys.GO_TO_POSITION: self.paste})
         self._show()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Both lines beside each other where there is room for them."""
+        super().resizeEvent(event)
+        wide = self.width() >= _WIDE
+        kinds = QBoxLayout.Direction
+        self._said.setDirection(kinds.LeftToRight if wide else kinds.TopToBottom)
 
     def close_links(self) -> None:
         """Stop listening."""

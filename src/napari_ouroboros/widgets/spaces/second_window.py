@@ -8,9 +8,10 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QMainWindow
 
-from napari_ouroboros.widgets.spaces.canvas import look_away, show_scale_and_axes
+from napari_ouroboros.widgets.spaces.canvas import look_away
 from napari_ouroboros.widgets.spaces.closing import on_window_closed
 from napari_ouroboros.widgets.spaces.helper_layer import is_helper
+from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
 from napari_ouroboros.widgets.spaces.twin_layers import TwinLayers, twin_of
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ def open_in_window(scene: Scene, show: bool = True) -> Viewer:
 
     viewer = napari.Viewer(title="Straightened", show=False)
     look_away(viewer)
-    show_scale_and_axes(viewer)
     window = window_of(viewer)
+    overlays = ScaleAndAxes(viewer)
     link = _Link(scene, viewer, window)
     for layer in scene.straight.layers:
         link.add(layer)
     on_window_closed(window, viewer, link.close)
+    overlays.close()  # from here on they are the user's
     viewer.dims.set_point(range(viewer.dims.ndim), scene.straight.dims.point[-viewer.dims.ndim :])
     if show:
         viewer.window.show()

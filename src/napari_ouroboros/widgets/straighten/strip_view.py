@@ -20,7 +20,7 @@ from qtpy.QtGui import (
     QResizeEvent,
     QShowEvent,
 )
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_ouroboros.widgets.controls import named
 from napari_ouroboros.widgets.straighten.live_preview import live_preview_of
@@ -31,7 +31,7 @@ from napari_ouroboros.widgets.straighten.strip_picture import picture
 if TYPE_CHECKING:
     from napari_ouroboros.widgets.scene import Scene
 
-_RULER = 18
+_RULER = 16
 _STALE_MS = 300
 _LINE = QColor(255, 210, 60)
 _LARGE_STEP = 10
@@ -45,7 +45,7 @@ _APPEARANCE = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
 
 
 class StripView(QWidget):
-    """The strip, and the choice of what runs across it.
+    """The strip, and the choice of what runs across it, which stands beside the strip's title.
 
     Parameters
     ----------
@@ -55,6 +55,7 @@ class StripView(QWidget):
     ----------
     canvas : StripCanvas
     axis : QComboBox
+        For whoever lays out the title.
     """
 
     def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
@@ -69,15 +70,9 @@ class StripView(QWidget):
         self.axis.addItem("columns across", "column")
         self.axis.addItem("rows across", "row")
         self.axis.currentIndexChanged.connect(self._axis_chosen)
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addStretch(1)
-        row.addWidget(self.axis)
         column = QVBoxLayout(self)
-        column.setContentsMargins(2, 0, 2, 2)
-        column.setSpacing(2)
+        column.setContentsMargins(2, 0, 2, 0)
         column.addWidget(self.canvas, 1)
-        column.addLayout(row)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     @property
@@ -168,6 +163,11 @@ class StripCanvas(QWidget):
     def sizeHint(self) -> QSize:
         """Wide and low."""
         return QSize(400, 120)
+
+    @staticmethod
+    def height_with(picture: int) -> int:
+        """Return how high the widget is with a picture of so many pixels."""
+        return picture + _RULER
 
     def _tell_size(self) -> None:
         if self.feed is not None:
