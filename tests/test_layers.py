@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from napari_ouroboros.geometry.grid import Grid
-from napari_ouroboros.layers import align, cut, space
+from napari_ouroboros.layers import _middle, align, cut, space
+from napari_ouroboros.volumes.level import Level
 
 
 def pyramid(shape: tuple[int, ...], offset: tuple[int, ...], n: int) -> list[Grid]:
@@ -199,3 +200,14 @@ def test_space_puts_voxel_centres_where_the_grid_has_them() -> None:
     index = np.array((1, 2, 3))
     np.testing.assert_allclose(index * meta["scale"] + meta["translate"], grid.to_nm(index))
     assert meta["units"] == ("nm", "nm", "nm")
+
+
+def test_contrast_reads_no_more_than_it_needs() -> None:
+    """Planes of a stack: 128 of them for one number would be gigabytes."""
+    level = Level((500, 60_000, 60_000), (40.0, 4.0, 4.0), chunk=(1, 6000, 6000))
+    (z0, z1), *plane = _middle(level, 2)
+    assert (z1 - z0) * 6000 * 6000 * 2 <= 64 * 2**20 or z1 - z0 == 1
+    assert 249 <= z0 <= 250
+    assert all(0 < b - a <= 128 for a, b in plane)
+    small = Level((500, 6000, 6000), (40.0, 4.0, 4.0), chunk=(64, 64, 64))
+    assert [b - a for a, b in _middle(small, 2)] == [128, 128, 128]

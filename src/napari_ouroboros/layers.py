@@ -7,6 +7,7 @@ voxels start at different places, would drift apart; so every level is padded or
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import dask.array as da
 
     from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.volumes.level import Level
+    from napari_ouroboros.volumes.stores.inflight import CancelSignal
     from napari_ouroboros.volumes.streaming.level import StreamedLevel
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -29,6 +32,8 @@ Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 #: A level of at most this many voxels on each axis ends the pyramid: it is read at once.
 _COARSE_ENOUGH = 128
+#: Bytes that are read for the contrast, unless a single chunk has more.
+_MOST_MEASURED = 64 * 2**20
 #: How far a level may lie from its true place, in its own voxels.
 _TOLERANCE = 0.25
 #: Beyond this many voxels of padding a level is left out instead.
@@ -143,21 +148,51 @@ def cut(array: da.Array, box: Box, fill: int = 0) -> da.Array:
     return da.pad(part, pads, mode="constant", constant_values=fill)
 
 
-def contrast_limits(volume: Volume) -> tuple[float, float]:
+def contrast_limits(volume: Volume, cancel: CancelSignal | None = None) -> tuple[float, float]:
     """Contrast for a volume: 0-255 for uint8, else 0.1-99.9 % of what is there.
 
     It is measured in the middle of the coarsest level, without the fill value 0 and, for
     floats, without NaN and infinity.
+
+    Raises
+    ------
+    SourceError
+        What is to be measured cannot be read.
+    Cancelled
+        `cancel` was set; requests that are under way are given up.
     """
     if volume.dtype == np.uint8:
         return 0.0, 255.0
     mip = len(volume.levels) - 1
-    box = []
-    for size in volume.levels[mip].shape:
-        start = max(0, (size - _COARSE_ENOUGH) // 2)
-        box.append((start, min(size, start + _COARSE_ENOUGH)))
-    values = volume.read(mip, (box[0], box[1], box[2]))
+    level = volume.levels[mip]
+    box = _middle(level, volume.channels * volume.dtype.itemsize)
+    own = copy.copy(
+        volume
+    )  # with requests of its own: they can be given up without those of others
+    try:
+        values = own.read(mip, box, cancel=cancel)
+    finally:
+        own.abort()
     return _percentiles(values[np.isfinite(values) & (values != 0)])
+
+
+def _middle(level: Level, voxel_bytes: int) -> Box:
+    """Return the middle of a level: at most 128 voxels along each axis, and not too many bytes.
+
+    What counts are whole chunks, and one chunk may be a plane of gigabytes.
+    """
+    most = [min(size, _COARSE_ENOUGH) for size in level.shape]
+    while True:
+        box = [
+            ((size - n) // 2, (size - n) // 2 + n)
+            for size, n in zip(level.shape, most, strict=True)
+        ]
+        chunks = [-(-b // c) - a // c for (a, b), c in zip(box, level.chunk, strict=True)]
+        n_bytes = math.prod(chunks) * math.prod(level.chunk) * voxel_bytes
+        if n_bytes <= _MOST_MEASURED or max(chunks) == 1:
+            return box[0], box[1], box[2]
+        longest = chunks.index(max(chunks))
+        most[longest] = max(1, most[longest] // 2)
 
 
 def _percentiles(values: NDArray[Any]) -> tuple[float, float]:
@@ -178,7 +213,11 @@ def space(grid: Grid) -> dict[str, Any]:
 
 
 def volume_layers(
-    volume: Volume, name: str, labels: bool | None = None, measure: bool = True
+    volume: Volume,
+    name: str,
+    labels: bool | None = None,
+    measure: bool = True,
+    cancel: CancelSignal | None = None,
 ) -> list[LayerData]:
     """Return the layer of a volume; several channels that are no colours make one layer each.
 
@@ -194,6 +233,8 @@ def volume_layers(
     measure : bool
         Read a part of the coarsest level for the contrast where that is needed. False, for the
         thread of a window: it is left open, and ``metadata["napari-ouroboros"]`` says so.
+    cancel : object with is_set(), optional
+        Stops the reading.
     """
     aligned = align(volume.levels)
     pyramid = StreamedPyramid(volume, aligned.mips, aligned.boxes)
@@ -221,7 +262,7 @@ def volume_layers(
     if labels and volume.dtype.kind in "ui":
         return array_layers(pyramid.levels, meta, "labels")
     if measure or volume.dtype == np.uint8:
-        meta["contrast_limits"] = contrast_limits(volume)
+        meta["contrast_limits"] = contrast_limits(volume, cancel)
     else:
         about["contrast"] = "open"
         whole = volume.dtype.kind in "ui"

@@ -11,12 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from local_server import LocalServer
 from napari.components import ViewerModel
 from napari.layers import Points
 from streamed import levels_of, wait_until, write
 
+from napari_ouroboros.errors import Cancelled
+from napari_ouroboros.layers import contrast_limits, volume_layers
 from napari_ouroboros.volumes import open_volume
+from napari_ouroboros.volumes.streaming import Status
 from napari_ouroboros.volumes.streaming import pyramid as pyramid_module
+from napari_ouroboros.widgets.background import Token
 from napari_ouroboros.widgets.streaming import Watcher, prepare_volume, pyramid_of, volume_of
 from napari_ouroboros.widgets.streaming import watching as module
 
@@ -196,8 +201,6 @@ def test_a_level_that_is_too_large_for_3d_gives_way_to_one_that_fits(
 def test_contrast_left_open_is_measured_unless_the_user_was_faster(
     viewer: ViewerModel, window: Window, watcher: Watcher, folder: Path
 ) -> None:
-    from napari_ouroboros.layers import contrast_limits, volume_layers
-
     volume = open_volume(folder)
     for by_user in (False, True):
         data = volume_layers(volume, "em", measure=False)[0]
@@ -208,6 +211,65 @@ def test_contrast_left_open_is_measured_unless_the_user_was_faster(
         window.run_until(lambda: watcher.settled)
         expected = (5, 50) if by_user else contrast_limits(volume)
         np.testing.assert_allclose(layer.contrast_limits, expected)
+
+
+def test_contrast_that_could_not_be_measured_is_measured_when_the_server_is_back(
+    viewer: ViewerModel,
+    window: Window,
+    watcher: Watcher,
+    folder: Path,
+    http_server: Callable[..., LocalServer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A volume opens without it, and does not stay black."""
+    monkeypatch.setattr(module, "_MEASURE_PAUSE", 0.05)
+    server = http_server(folder.parent)
+    volume = open_volume(f"precomputed://{server.url}/v")
+    server.fault("v/mip*", 403)
+    layer = viewer._add_layer_from_data(*prepare_volume(volume, "em")[0])[0]
+    window.run_until(lambda: watcher.settled)
+    assert tuple(layer.contrast_limits) == (0, 65535)
+    assert watcher.status.failed
+    server.heal()
+    watcher.retry()
+    window.run_until(lambda: watcher.settled)
+    np.testing.assert_allclose(layer.contrast_limits, contrast_limits(volume))
+    assert watcher.status == Status()
+
+
+def test_contrast_is_not_waited_for_at_a_silent_server(
+    window: Window, folder: Path, http_server: Callable[..., LocalServer]
+) -> None:
+    server = http_server(folder.parent)
+    volume = open_volume(f"precomputed://{server.url}/v")
+    server.fault("v/mip2/*", "silent")
+    viewer = ViewerModel()
+    watcher = Watcher(viewer, window.deliver, window.later)
+    viewer._add_layer_from_data(*volume_layers(volume, "em", measure=False)[0])
+    wait_until(lambda: any("mip2" in name for name in server.requests))
+    watcher.close()
+
+    def ours() -> list[str]:
+        names = [thread.name for thread in threading.enumerate()]
+        return [name for name in names if name.startswith("ouroboros")]
+
+    wait_until(lambda: not ours(), 2.5)
+    # Nor by the dock, before there is a layer: its Cancel is a token.
+    token, errors = Token(), []
+
+    def prepare() -> None:
+        try:
+            prepare_volume(volume, "em", cancel=token)
+        except Cancelled as error:
+            errors.append(error)
+
+    server.requests.clear()
+    thread = threading.Thread(target=prepare, name="ouroboros-test")
+    thread.start()
+    wait_until(lambda: any("mip2" in name for name in server.requests))
+    token.set()
+    wait_until(lambda: not ours(), 2.5)
+    assert len(errors) == 1
 
 
 def opened_and_closed(window: Window, folder: Path) -> list[weakref.ref[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,13 +64,13 @@ def prepare(
     Raises
     ------
     UserError, SourceError
-        Nothing was chosen; layers that do not lie in one space; no contrast could be measured.
+        Nothing was chosen; layers that do not lie in one space.
     Cancelled
         The token was set.
     """
     from napari_ouroboros.widgets.streaming import prepare_volume
 
-    make = make or prepare_volume
+    make = make or partial(prepare_volume, cancel=token)
     items = [item for index, item in enumerate(found.items) if index in chosen]
     items = [item for item in items if not item.problem]
     if not items:
@@ -139,6 +140,7 @@ def _layers(
             own["opacity"] = item.look.opacity
         if kind == "image" and item.look.contrast_limits is not None and "rgb" not in meta:
             own["contrast_limits"] = item.look.contrast_limits
+            meta["metadata"]["napari-ouroboros"].pop("contrast", None)  # none is left open
         found.append((data, {**meta, **own}, kind))
     return found
 

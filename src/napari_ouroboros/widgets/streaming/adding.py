@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from napari_ouroboros.errors import SourceError
 from napari_ouroboros.layers import LayerData, volume_layers
 from napari_ouroboros.widgets.streaming.found import pyramid_of
 from napari_ouroboros.widgets.streaming.watching import watch
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.volumes.stores.inflight import CancelSignal
 
 
-def prepare_volume(volume: Volume, name: str, labels: bool | None = None) -> list[LayerData]:
+def prepare_volume(
+    volume: Volume, name: str, labels: bool | None = None, cancel: CancelSignal | None = None
+) -> list[LayerData]:
     """Return the layers of a volume for `add_layers`. In a worker: its contrast may be measured.
 
     Parameters
@@ -25,8 +29,15 @@ def prepare_volume(volume: Volume, name: str, labels: bool | None = None) -> lis
     name : str
     labels : bool, optional
         Whether its voxels are labels. None: what the volume itself says.
+    cancel : object with is_set(), optional
+        Stops the measuring.
     """
-    return volume_layers(volume, name, labels)
+    try:
+        return volume_layers(volume, name, labels, cancel=cancel)
+    except SourceError:
+        # One chunk that cannot be had now is no reason not to open the rest: the sign says what
+        # is missing, and the contrast is measured when it comes.
+        return volume_layers(volume, name, labels, measure=False)
 
 
 def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:

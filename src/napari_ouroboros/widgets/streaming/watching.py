@@ -31,6 +31,8 @@ Later = Callable[[float, Callable[[], None]], None]
 
 #: Seconds between two refreshes at least, and what share of the time they may take.
 _INTERVAL, _SHARE = 0.06, 0.35
+#: Seconds after which contrast that could not be measured is tried again when something comes.
+_MEASURE_PAUSE = 2.0
 
 
 class _Watched:
@@ -41,6 +43,8 @@ class _Watched:
         self.pyramid = pyramid
         self.readings: list[Any] | None = None
         self.stale = False
+        #: Contrast as it was left open: another one is the user's.
+        self.limits = list(getattr(layer, "contrast_limits", ()))
         self._watcher = weakref.ref(watcher)
         layer.events.set_data.connect(self._sliced)
         layer.events.visible.connect(self._visible_changed)
@@ -113,7 +117,7 @@ class Watcher:
         self._arrived_asked = False
         self._claims_asked = False
         self._refresh_asked = False
-        self._not_before = 0.0
+        self._not_before = self._measure_after = 0.0
         self._closed = False
         self.refreshes = 0
         viewer.layers.events.inserted.connect(self._inserted)
@@ -157,6 +161,8 @@ class Watcher:
         """Try at once what failed."""
         for loader in self._loaders():
             loader.retry()
+        self._measure_after = 0.0
+        self._measure_again()
 
     def close(self) -> None:
         """Ask for nothing any more. Harmless when called twice."""
@@ -204,7 +210,7 @@ class Watcher:
         watched = self._watched[id(layer)] = _Watched(layer, pyramid, self)
         watched.readings = pyramid.take_readings() or None
         self.sliced()
-        self._measure(layer, pyramid)
+        self._measure(watched)
 
     def _removed(self, event: Any) -> None:
         self._drop(id(event.value))
@@ -228,17 +234,23 @@ class Watcher:
             else:
                 watched.pyramid.in_3d.discard(id(self))
 
-    def _measure(self, layer: Layer, pyramid: StreamedPyramid) -> None:
+    def _measure_again(self) -> None:
+        """Measure contrast that could not be measured, now that something has come, or may."""
+        if time.monotonic() >= self._measure_after:
+            for watched in self._watched.values():
+                self._measure(watched)
+
+    def _measure(self, watched: _Watched) -> None:
         """Set the contrast that a reader has left open, unless the user was faster."""
+        layer, volume, before = watched.layer, watched.pyramid.volume, watched.limits
         about = layer.metadata.get("napari-ouroboros", {})
         if about.get("contrast") != "open":
             return
         about["contrast"] = "asked"
-        before = list(layer.contrast_limits)
         reference = weakref.ref(layer)
 
-        def measure(_: Token) -> tuple[float, float]:
-            return contrast_limits(pyramid.volume)
+        def measure(token: Token) -> tuple[float, float]:
+            return contrast_limits(volume, token)
 
         def done(limits: tuple[float, float]) -> None:
             found = reference()
@@ -248,7 +260,8 @@ class Watcher:
                 about["contrast"] = "measured"
 
         def failed(error: Exception) -> None:
-            about["contrast"] = "open"
+            about["contrast"] = "open"  # the sign says what cannot be had
+            self._measure_after = time.monotonic() + _MEASURE_PAUSE
             if not isinstance(error, OuroborosError):
                 raise error
 
@@ -269,6 +282,7 @@ class Watcher:
             return
         for watched in self._watched.values():
             watched.stale = True
+        self._measure_again()
         if not self._refresh_asked:
             self._refresh_asked = True
             self._later(max(0.0, self._not_before - time.monotonic()), self._refresh)
