@@ -140,7 +140,7 @@ def test_in_2d_the_curve_fades_away_from_the_plane(spaces: Any) -> None:
     assert alpha[k] > 0.9
     assert alpha[k] == alpha.max() or abs(int(alpha.argmax()) - k) <= 1
     assert alpha.min() < 0.5
-    assert len(layer._view_indices) == lines.MOST_SEGMENTS
+    assert set(range(lines.MOST_SEGMENTS)) <= set(layer._view_indices.tolist())
 
 
 def test_a_removed_helper_stays_away_until_it_is_asked_for(spaces: Any) -> None:

@@ -1,4 +1,7 @@
-"""The centre line in the volume, coloured where slices of the current width fold. No Qt."""
+"""The centre line in the volume, coloured where slices of the current width fold in a bend. No Qt.
+
+Where the curve comes back to itself slices may fold over others, too: the Trace dock tells.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from napari_ouroboros.geometry.vectors import dot
 from napari_ouroboros.widgets.spaces import lines
 from napari_ouroboros.widgets.spaces.display import shown
 from napari_ouroboros.widgets.spaces.helper_layer import HelperLayer
+from napari_ouroboros.widgets.spaces.point_marks import point_marks
 from napari_ouroboros.widgets.spaces.soon import Soon
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 2.0
 _SOUND, _FOLDS = (0.25, 0.75, 1.0), (1.0, 0.25, 0.25)
+_POINT = (1.0, 0.85, 0.1)
 #: Of what lies as far from the seen plane as a slice reaches, and beyond.
 _FAINTEST = 0.2
 
@@ -35,7 +40,8 @@ def folding_slices(map_: Straightening) -> NDArray[np.bool_]:
 class CurveLayer:
     """Draws the curve in the main viewer: in 3D as it lies, in 2D projected onto the seen plane.
 
-    What is projected is the fainter, the farther it lies from the plane.
+    What is projected is the fainter, the farther it lies from the plane. So are the crosses at the
+    points of the trace off the plane, which napari does not show.
 
     Parameters
     ----------
@@ -81,14 +87,23 @@ class CurveLayer:
             self._of = (map_, grid)
         view = shown(self._viewer, grid)
         vectors = self._vectors
-        colours = np.ones((len(vectors), 4), np.float32)
-        colours[:, :3] = np.where(self._folds[:, None], _FOLDS, _SOUND)
+        marks, away = point_marks(self._points_nm, grid, view, self._viewer.scene.camera.zoom)
+        colours = np.ones((len(vectors) + len(marks), 4), np.float32)
+        colours[: len(vectors), :3] = np.where(self._folds[:, None], _FOLDS, _SOUND)
+        colours[len(vectors) :, :3] = _POINT
         if view.axis is not None:
             middle = vectors[:, 0, view.axis] + 0.5 * vectors[:, 1, view.axis]
-            away = np.abs(middle - view.at) * grid.resolution[view.axis] / map_.reach_nm
-            colours[:, 3] = np.clip(1.0 - away, _FAINTEST, 1.0)
+            of_curve = np.abs(middle - view.at) * grid.resolution[view.axis]
+            away = np.concatenate([of_curve, away])
+            colours[:, 3] = np.clip(1.0 - away / map_.reach_nm, _FAINTEST, 1.0)
             vectors = lines.flattened(vectors, view.axis, view.at)
+        vectors = np.concatenate([vectors, marks])
         self.helper.draw(grid, vectors, colours, _WIDTH * view.pixel)
+
+    @property
+    def _points_nm(self) -> lines.Float:
+        trace = self._scene.traces.active
+        return np.empty((0, 3)) if trace is None else np.asarray(trace.state.points_nm, np.float64)
 
     def close(self) -> None:
         """Take the curve away and stop listening."""

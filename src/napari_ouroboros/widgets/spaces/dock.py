@@ -21,6 +21,7 @@ from napari_ouroboros.widgets.spaces.layer_menu import LayerMenu
 from napari_ouroboros.widgets.spaces.letting_go import let_go
 from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
 from napari_ouroboros.widgets.spaces.narrow_controls import NarrowControls
+from napari_ouroboros.widgets.spaces.offer import Offer
 from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
 from napari_ouroboros.widgets.spaces.position_bar import PositionBar
 from napari_ouroboros.widgets.spaces.room import Room
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 TITLE = "Straightened view"
 
 _TURN_DEPTH = "Depth away from you in the volume's 3D view"
+_TURN_TOOLTIP = "Let depth grow away from you in the volume's 3D view, as left and right are then."
+_MIRROR = "In 3D napari shows this volume as in a mirror."
 
 _open: WeakKeyDictionary[ViewerModel, ReferenceType[StraightDock]] = WeakKeyDictionary()
 
@@ -79,6 +82,7 @@ class StraightDock(QWidget):
         self.menu = LayerMenu(self, self.bar.banner)
         self.bar.menu.addAction("Open in a napari window", self._open_in_window)
         self.bar.menu.addAction(_TURN_DEPTH, self._turn_depth)
+        self.offer = Offer(_MIRROR, "Turn it", _TURN_TOOLTIP, self._turn_depth)
         self._offered = False
         self.scene.viewer.dims.events.ndisplay.connect(self._offer_depth)
         self.strip = StripSection(self.scene)
@@ -86,6 +90,7 @@ class StraightDock(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(CanvasOverStrip(self.view, self.strip), 1)
+        layout.addWidget(self.offer)
         layout.addWidget(self.bar)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         _open[self.scene.viewer] = ref(self)
@@ -137,13 +142,11 @@ class StraightDock(QWidget):
         depth = str(viewer.scene.camera.orientation[0])
         if not self._offered and viewer.dims.ndisplay == 3 and depth != "away":
             self._offered = True
-            self.bar.banner.show_notice(
-                f"3D of the volume is seen as in a mirror; to turn it: … > {_TURN_DEPTH}"
-            )
+            self.offer.show()
 
     def _turn_depth(self) -> None:
         look_away(self.scene.viewer)
-        self.bar.banner.clear()
+        self.offer.hide()
 
     def _open_in_window(self) -> None:
         open_in_window(self.scene)

@@ -136,7 +136,7 @@ class PositionBar(QWidget):
             self.menu, "Frame of the shown slice in the volume", links.frame.helper
         )
         self.curve_toggle = _Toggle(
-            self.menu, "Curve in the volume, red where slices fold", links.curve.helper
+            self.menu, "Curve in the volume, red where slices fold in a bend", links.curve.helper
         )
         self.field.returnPressed.connect(self._go)
         self.copy_button.clicked.connect(self.copy)
