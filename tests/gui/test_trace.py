@@ -16,7 +16,8 @@ from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.widgets.keys import REDO, UNDO, WALK_ALONG
 from napari_ouroboros.widgets.scene import close_scene, scene_of
 from napari_ouroboros.widgets.streaming import add_layers, prepare_volume, unwatch
-from napari_ouroboros.widgets.trace import TraceDock
+from napari_ouroboros.widgets.trace import TraceDock, trace_dock
+from napari_ouroboros.widgets.trace.readouts import measure
 
 
 class Desk:
@@ -263,18 +264,79 @@ def test_folds_are_shown_and_the_largest_width_is_taken(desk: Desk) -> None:
 def test_points_go_out_and_come_in_again(desk: Desk) -> None:
     places = [desk.place(0.2, 0.3, 0.4), desk.place(0.5, 0.5, 0.5), desk.place(0.7, 0.4, 0.6)]
     first = desk.scene.traces.new(places, "mine")
-    for name in ("out.csv", "out.json"):
-        desk.dock._export(str(desk.folder / name))
+    for name, polyline in (("out.csv", False), ("out.json", False), ("line.json", True)):
+        desk.dock.files.write(str(desk.folder / name), polyline)
         wait_until(lambda: "3 points written" in desk.dock.banner.text, name)
         desk.dock.banner.clear()
-        desk.dock.files.source.setText(str(desk.folder / name))
-        desk.dock.files.look.click()
+        desk.dock.files.rows.source.setText(str(desk.folder / name))
+        desk.dock.files.rows.look.click()
         wait_until(lambda: desk.model is not first, "the imported trace")
         np.testing.assert_allclose(desk.points, places, rtol=1e-12)
         desk.scene.traces.remove(desk.model)
         desk.scene.traces.active = first
-    desk.dock.files.source.setText(str(desk.folder / "nothing.json"))
-    desk.dock.files.look.click()
+    desk.dock.files.rows.source.setText(str(desk.folder / "nothing.json"))
+    desk.dock.files.rows.look.click()
     wait_until(lambda: desk.dock.banner.text, "what is wrong")
     assert "nothing.json" in desk.dock.banner.text
     assert desk.dock.banner.retry_button.isVisible()
+
+
+def test_numbers_are_those_of_the_trace_they_stand_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[bool] = []
+
+    def noted(state: Any, map_: Any) -> Any:
+        measured.append(np.array_equal(state.points_nm, map_.trace.points_nm))
+        return measure(state, map_)
+
+    monkeypatch.setattr(trace_dock, "measure", noted)
+    book = desk.scene.traces
+    one = book.new([desk.place(0.2, 0.3, 0.4), desk.place(0.7, 0.4, 0.6)], "one")
+    desk.numbers()
+    book.new([desk.place(0.2, 0.3, 0.4), desk.place(0.3, 0.4, 0.6)], "two")
+    desk.numbers()
+    book.active = one
+    settle()
+    one.append(desk.place(0.8, 0.5, 0.7))
+    wait_until(lambda: desk.numbers().points == 3, "the numbers of the longer trace")
+    assert len(measured) >= 3
+    assert all(measured)
+
+
+def test_without_its_volume_a_trace_has_no_slices_to_list(desk: Desk) -> None:
+    dock = desk.dock
+    model = desk.scene.traces.new([desk.place(0.2, 0.3, 0.4), desk.place(0.7, 0.4, 0.6)])
+    desk.numbers()
+    model.turn(100.0, 30.0)
+    wait_until(lambda: dock.keyframes.list.count() == 1, "the keyframe in the list")
+    desk.viewer.layers.remove(desk.viewer.layers[0])
+    wait_until(lambda: dock.keyframes.list.count() == 0, "the list to be empty")
+    assert not dock.keyframes.turn.isEnabled()
+    assert "open a volume" in dock.keyframes.turn.toolTip()
+    assert dock.numbers.numbers is None
+
+
+def test_what_is_being_typed_stays_and_steps_may_be_in_pixels(desk: Desk) -> None:
+    model = desk.scene.traces.new([desk.place(0.2, 0.3, 0.4), desk.place(0.7, 0.4, 0.6)])
+    desk.numbers()
+    form = desk.dock.curve
+    desk.dock.ensureWidgetVisible(form)
+    desk.person.focus(desk.viewer.window._qt_window)
+    for field, value in ((form.step, lambda: desk.scene.traces.step_nm), (form.tolerance, None)):
+        desk.dock.ensureWidgetVisible(field)
+        settle()
+        desk.person.click(middle(field.edit))
+        field.edit.selectAll()
+        desk.person.type("3 p")
+        wait_until(lambda: field.edit.text() == "3 p", "the text")  # noqa: B023
+        model.append(desk.points[-1] + 30)
+        desk.numbers()
+        assert field.edit.text() == "3 p"
+        desk.person.type("x")
+        desk.person.key("Return")
+        wanted = 3 * float(np.min(RESOLUTION))
+        if value is None:
+            wait_until(lambda: model.state.tolerance_nm == wanted, "the tolerance")  # noqa: B023
+        else:
+            wait_until(lambda: value() == wanted, "the step")  # noqa: B023

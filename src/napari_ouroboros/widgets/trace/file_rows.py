@@ -19,7 +19,9 @@ from napari_ouroboros.widgets.controls import named, set_ready
 from napari_ouroboros.widgets.trace.importing import Candidate
 
 _IMPORT = "Neuroglancer state or points (*.json *.csv *.tsv *.txt);;All files (*)"
-_CSV, _STATE = "Points in nm and voxels (*.csv)", "Neuroglancer state (*.json)"
+_CSV = "Points in nm and voxels (*.csv)"
+_STATE = "Neuroglancer state with points (*.json)"
+_POLYLINE = "Neuroglancer state with a polyline (*.json)"
 
 
 class FileRows(QWidget):
@@ -28,14 +30,15 @@ class FileRows(QWidget):
     Parameters
     ----------
     look, add, write : callable
-        Look into a path or link; add a trace that was found; write the active one to a path.
+        Look into a path or link; add a trace that was found; write the active one to a path, in
+        a state as a polyline or as points.
     """
 
     def __init__(
         self,
         look: Callable[[str], None],
         add: Callable[[Candidate], None],
-        write: Callable[[str], None],
+        write: Callable[[str, bool], None],
     ) -> None:
         super().__init__()
         self._look, self._add, self._write = look, add, write
@@ -59,7 +62,9 @@ class FileRows(QWidget):
         )
         self.add = named(QPushButton("Add"), "add trace", "Make a trace of what is chosen.")
         self.export = named(
-            QPushButton("Export…"), "export", "Write the points as CSV, or a state with its volume."
+            QPushButton("Export…"),
+            "export",
+            "Write the points as CSV, or a state of the volume with points or a polyline.",
         )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -125,12 +130,14 @@ class FileRows(QWidget):
     def _on_export(self) -> None:
         dialog = self._dialog("Export the trace")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilters([_CSV, _STATE])
+        dialog.setNameFilters([_CSV, _STATE, _POLYLINE])
         dialog.setDefaultSuffix("csv")
         dialog.filterSelected.connect(
-            lambda chosen: dialog.setDefaultSuffix("json" if chosen == _STATE else "csv")
+            lambda chosen: dialog.setDefaultSuffix("csv" if chosen == _CSV else "json")
         )
-        dialog.fileSelected.connect(self._write)
+        dialog.fileSelected.connect(
+            lambda path: self._write(path, dialog.selectedNameFilter() == _POLYLINE)
+        )
         dialog.open()
 
     def _dialog(self, title: str) -> QFileDialog:

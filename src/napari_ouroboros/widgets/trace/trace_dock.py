@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
 
 from napari_ouroboros.errors import OuroborosError
 from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.controls import (
     Banner,
     EmptyState,
-    LengthField,
     ScrollDock,
     named,
     set_ready,
@@ -20,24 +19,19 @@ from napari_ouroboros.widgets.controls import (
     wrapping_label,
 )
 from napari_ouroboros.widgets.scene import scene_of
-from napari_ouroboros.widgets.trace.exporting import export
-from napari_ouroboros.widgets.trace.file_rows import FileRows
-from napari_ouroboros.widgets.trace.importing import Candidate, candidates
+from napari_ouroboros.widgets.scene.live import NO_TRACE, NO_VOLUME
+from napari_ouroboros.widgets.trace.curve_form import CurveForm
 from napari_ouroboros.widgets.trace.keyframe_list import KeyframeList
 from napari_ouroboros.widgets.trace.number_rows import NumberRows
 from napari_ouroboros.widgets.trace.readouts import Readouts, fitting_size, measure
 from napari_ouroboros.widgets.trace.tool_row import ToolRow
-from napari_ouroboros.widgets.trace.up_direction import CHOICES, parse_up, up_text
+from napari_ouroboros.widgets.trace.trace_files import TraceFiles
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_ouroboros.widgets.scene import LiveState
     from napari_ouroboros.widgets.trace.model import TraceModel
 
 TITLE = "Trace"
-_NO_VOLUME = "Open a volume, or try the demo."
-_NO_TRACE = "Start a trace, then click points along the structure."
 _NOT_POINTS = "Select a Points layer of three dimensions in napari's layer list first."
 
 
@@ -54,13 +48,11 @@ class TraceDock(ScrollDock):
         self.scene = scene_of(napari_viewer)
         self._book = self.scene.traces
         self._worker = Worker("ouroboros-readouts", self.scene.deliver)
-        self._files = Worker("ouroboros-trace-files", self.scene.deliver, keep_all=True)
         self.at_end(self._worker.close)
-        self.at_end(self._files.close)
         self._model: TraceModel | None = None
 
         self.banner = Banner()
-        self.empty = EmptyState(_NO_TRACE, "New trace", self._try(self._new))
+        self.empty = EmptyState(NO_TRACE, "New trace", self._try(self._new))
         self.hint = wrapping_label()
         self.which = named(QComboBox(), "trace", "The trace that is edited and straightened.")
         self.which.setMinimumContentsLength(8)
@@ -76,39 +68,16 @@ class TraceDock(ScrollDock):
         self.delete = _button("Delete trace", "delete trace", "Remove this trace and its layer.")
         self.tools = ToolRow(self._book)
         self.numbers = NumberRows(self._go_to, self._use_largest)
-        self.step = LengthField(
-            "Step along the trace",
-            "How far key W goes on from the tip.",
-            automatic="half the points' distance",
-        )
-        self.tolerance = LengthField(
-            "Tolerance",
-            "How far the curve may leave the points; 0: it passes through each.",
-            automatic="",
-            zero=True,
-        )
-        self.up = named(
-            QComboBox(),
-            "up direction",
-            "Direction of the volume that is up in every slice: none, an axis such as -y, or "
-            "three numbers z, y, x.\nWithout one, slices turn as little as they can.",
-        )
-        self.up.setEditable(True)
-        self.up.addItems(CHOICES)
+        self.curve = CurveForm(self._book, self._try)
         self.keyframes = KeyframeList(self._go_to, self._turn, self._remove_keyframe)
-        self.files = FileRows(self._look_into, self._add_found, self._export)
+        self.files = TraceFiles(self.scene, self.banner, self._try)
+        self.at_end(self.files.close)
         self._lay_out()
 
         self.new.clicked.connect(self._try(self._new))
         self.use.clicked.connect(self._try(self._use_layer))
         self.delete.clicked.connect(self._try(self._delete))
         self.which.activated.connect(self._chosen)
-        self.step.changed.connect(self._step_changed)
-        self.tolerance.changed.connect(self._tolerance_changed)
-        self.up.textActivated.connect(self._up_changed)
-        line = self.up.lineEdit()
-        assert line is not None
-        line.editingFinished.connect(self._up_typed)
 
     def _lay_out(self) -> None:
         top = QWidget()
@@ -117,18 +86,11 @@ class TraceDock(ScrollDock):
         row.addWidget(self.which, 1)
         row.addWidget(self.new)
         row.addWidget(self.delete)
-        form = QWidget()
-        lines = QFormLayout(form)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        lines.addRow("Tolerance", self.tolerance)
-        lines.addRow("Up", self.up)
-        lines.addRow("Step along", self.step)
         for widget in (self.banner, self.empty, top, self.use, self.tools, self.hint, self.numbers):
             self.column.addWidget(widget)
-        self.section("Curve", form)
+        self.section("Curve", self.curve)
         self.section("Up side of single slices", self.keyframes, open_=False)
-        self.section("Import and export", self.files, open_=False)
+        self.section("Import and export", self.files.rows, open_=False)
         tab_order(
             self.empty.button,
             self.which,
@@ -137,11 +99,9 @@ class TraceDock(ScrollDock):
             self.use,
             *self.tools.controls(),
             *self.numbers.controls(),
-            self.tolerance.edit,
-            self.up,
-            self.step.edit,
+            *self.curve.controls(),
             *self.keyframes.controls(),
-            *self.files.controls(),
+            *self.files.rows.controls(),
         )
 
     # -- lifetime -------------------------------------------------------------------------
@@ -195,14 +155,11 @@ class TraceDock(ScrollDock):
         self._list_traces()
         volume, model = self.scene.reference, self._model
         finest = None if volume is None else float(min(volume.levels[0].resolution))
-        self.tolerance.set_pixel_nm(finest)
-        self.step.nm = self._book.step_nm
+        self.curve.show_trace(model, finest)
         self.empty.setVisible(model is None)
-        self.empty.set_text(_NO_VOLUME if volume is None else _NO_TRACE)
-        set_ready(self.empty.button, volume is not None, _NO_VOLUME)
-        set_ready(self.new, volume is not None, _NO_VOLUME)
-        for widget in (self.tolerance, self.up, self.step):
-            set_ready(widget, model is not None, _NO_TRACE)
+        self.empty.set_text(NO_VOLUME if volume is None else NO_TRACE)
+        set_ready(self.empty.button, volume is not None, NO_VOLUME)
+        set_ready(self.new, volume is not None, NO_VOLUME)
         self._layer_selected()
         self._model_changed()
         self._measure(self.scene.live.state)
@@ -218,8 +175,8 @@ class TraceDock(ScrollDock):
         if self._book.active is not None:
             self.which.setCurrentIndex(self._book.traces.index(self._book.active))
         some = self._book.active is not None
-        set_ready(self.which, some, _NO_TRACE)
-        set_ready(self.delete, some, _NO_TRACE)
+        set_ready(self.which, some, NO_TRACE)
+        set_ready(self.delete, some, NO_TRACE)
 
     def _layer_selected(self, event: object = None) -> None:
         layer = self.scene.viewer.layers.selection.active
@@ -232,7 +189,7 @@ class TraceDock(ScrollDock):
     def _model_changed(self) -> None:
         model = self._model
         self.tools.show_state(model)
-        self.files.set_can_export(
+        self.files.rows.set_can_export(
             model is not None and len(model.state) > 0 and self.scene.reference is not None,
             "There are no points to write.",
         )
@@ -242,10 +199,7 @@ class TraceDock(ScrollDock):
             return
         state = model.state
         self.numbers.show_points(len(state))
-        self.tolerance.nm = state.tolerance_nm
-        line = self.up.lineEdit()
-        if line is not None and not (line.hasFocus() and line.isModified()):
-            self.up.setEditText(up_text(state.up))
+        self.curve.show_state()
         if state.curve is None:
             # There will be no map to measure.
             self.numbers.show_numbers(None, 0, 0, 0)
@@ -261,11 +215,12 @@ class TraceDock(ScrollDock):
         self.keyframes.set_ready(map_ is not None and model is not None)
         if map_ is None or model is None:
             self._worker.cancel()
+            self.keyframes.show_keyframes((), ())
             self.numbers.show_numbers(None, 0, 0, 0)
             self.numbers.show_points(0 if model is None else len(model.state))
             return
-        if live.dragging:
-            return  # what is measured now is over in a moment
+        if live.dragging or not self.scene.live.is_current:
+            return  # what would be measured now is over in a moment, or was another trace's
         state = model.state
 
         def run(token: Token) -> Readouts:
@@ -321,26 +276,6 @@ class TraceDock(ScrollDock):
             if layer is not None:
                 self.scene.viewer.layers.selection.active = layer
 
-    def _step_changed(self, nm: float | None) -> None:
-        self._book.step_nm = nm
-
-    def _tolerance_changed(self, nm: float | None) -> None:
-        model = self._model
-        if model is not None:
-            self._try(lambda: model.set_tolerance(nm or 0.0))()
-
-    def _up_typed(self) -> None:
-        self._up_changed(self.up.currentText())
-
-    def _up_changed(self, text: str) -> None:
-        model = self._model
-        if model is None or text == up_text(model.state.up):
-            return
-        self._try(lambda: model.set_up(parse_up(text)))()
-        line = self.up.lineEdit()
-        if line is not None:
-            line.setModified(False)
-
     def _turn(self, degrees: float) -> None:
         model, map_ = self._model, self.scene.live.state.map
         if model is None or map_ is None:
@@ -363,46 +298,6 @@ class TraceDock(ScrollDock):
                 settings.width, settings.height, numbers.folds.largest_width
             )
             settings.width, settings.height = width, height
-
-    # -- files ----------------------------------------------------------------------------
-
-    def _look_into(self, source: str) -> None:
-        volume = self.scene.reference
-        if volume is None:
-            self.banner.show_error(_NO_VOLUME)
-            return
-        self.files.set_busy(True)
-
-        def done(found: list[Candidate]) -> None:
-            self.files.set_busy(False)
-            self.files.show_found(found)
-            if len(found) == 1:
-                self._add_found(found[0])
-            else:
-                self.banner.show_notice(f"{len(found)} traces found: choose one and add it.")
-
-        def failed(error: Exception) -> None:
-            self.files.set_busy(False)
-            self.banner.show_exception(error, lambda: self._look_into(source))
-
-        self._files.submit(lambda token: candidates(source, volume), done, failed)
-
-    def _add_found(self, candidate: Candidate) -> None:
-        self._try(lambda: self._book.new(candidate.points_nm, candidate.name))()
-
-    def _export(self, path: str) -> None:
-        model, volume = self._model, self.scene.reference
-        if model is None or volume is None or not path:
-            return
-        name, points = model.name, model.state.points_nm
-
-        def done(file: Path) -> None:
-            self.banner.show_notice(f"{len(points)} points written to {file}")
-
-        def failed(error: Exception) -> None:
-            self.banner.show_exception(error, lambda: self._export(path))
-
-        self._files.submit(lambda token: export(path, name, points, volume), done, failed)
 
 
 def _button(text: str, name: str, tooltip: str) -> QPushButton:
