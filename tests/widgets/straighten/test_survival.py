@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_ouroboros import straighten
+from napari_ouroboros import Notice, straighten, straighten_to
 from napari_ouroboros.widgets.straighten.picking import PickByClick
+from napari_ouroboros.widgets.straighten.result import ResultContent
 
 pytestmark = pytest.mark.filterwarnings("ignore::napari_ouroboros.Notice")
 
@@ -178,3 +180,44 @@ def test_nothing_outlives_the_scene(bench: Any, folder: Path) -> None:
     bench.loop.turn()
     gc.collect()
     bench.loop.until(lambda: gc.collect() >= 0 and preview() is None)
+
+
+def test_picking_ids_leaves_the_result_of_an_image_where_it_is(
+    bench: Any, folder: Path, tmp_path: Path
+) -> None:
+    em, cells = ready(bench, folder, "em", "cells")
+    image, labels = bench.preview.feed_of(em), bench.preview.feed_of(cells)
+    path = tmp_path / "out.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        report = straighten_to(path, bench.volumes[0], bench.scene.live.state.map)
+    assert bench.preview.show_result(image, ResultContent(report), image.live)
+    bench.settle()
+    labels.picks.set([7])
+    bench.settle()
+    assert image.shows_result
+    assert set(np.unique(np.asarray(bench.preview.straightened(cells).data))) <= {0, 7}
+    bench.scene.live._trace.move(1, 20.0)
+    bench.settle()
+    assert not image.shows_result
+    image.result.close()
+
+
+def test_a_layer_that_comes_while_others_are_dim_is_dimmed_too(
+    bench: Any, folder: Path, http_server: Any
+) -> None:
+    server = http_server(folder / "em", latency=0.01)
+    far = bench.add(f"precomputed://{server.url}", "far")
+    bench.trace()
+    bench.loop.until(lambda: bench.preview.straightened(far) is not None)
+    bench.settle()
+    server.latency = 3.0
+    bench.scene.live._trace.move(0, 150.0)
+    straight = bench.preview.straightened(far)
+    bench.loop.until(lambda: straight.opacity < 0.5)
+    again = bench.add(f"precomputed://{server.url}", "again")
+    bench.loop.until(lambda: bench.preview.straightened(again) is not None)
+    other = bench.preview.straightened(again)
+    bench.loop.until(lambda: other.opacity < 0.5)
+    server.latency = 0.01
+    bench.loop.until(lambda: straight.opacity == 1 and other.opacity == 1)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_ouroboros.errors import UserError, one_line
-from napari_ouroboros.widgets.background import Worker
 from napari_ouroboros.widgets.scene.live import NO_TRACE, NO_VOLUME
 from napari_ouroboros.widgets.straighten.carry import carried
+from napari_ouroboros.widgets.straighten.dimming import Dimming
+from napari_ouroboros.widgets.straighten.map_names import MapNames
 from napari_ouroboros.widgets.straighten.placement import shift_between
 from napari_ouroboros.widgets.straighten.straight_layer import StraightLayer, kind_of
 from napari_ouroboros.widgets.straighten.volume_feed import VolumeFeed
 from napari_ouroboros.widgets.streaming import volume_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Layer
 
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.widgets.scene import LiveState, Scene
     from napari_ouroboros.widgets.straighten.content import LiveContent
     from napari_ouroboros.widgets.straighten.result import ResultContent
-
-# After so long a picture that is not of now is dimmed; sooner it would flicker under a drag.
-_PATIENCE = 0.3
 
 
 class LivePreview:
@@ -52,7 +51,6 @@ class LivePreview:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
-        self._deliver = scene.deliver
         self._unwanted: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._shown: dict[Layer, StraightLayer] = {}
         self._feeds: dict[tuple[Any, ...], VolumeFeed] = {}
@@ -60,11 +58,10 @@ class LivePreview:
         self._map: Straightening | None = None
         self._place = float(scene.place.slice_index)
         self._busy = False
-        self._is_dim = False
         self._problem = ""
-        self._timer: threading.Timer | None = None
+        self._dimming = Dimming(self)
         self._closed = False
-        self._hashes = Worker("ouroboros-hash", scene.deliver)
+        self._names = MapNames(self)
         scene.live.changed.connect(self._live_changed)
         scene.live.requested.connect(self._map_requested)
         scene.volumes_changed.connect(self.update)
@@ -117,7 +114,9 @@ class LivePreview:
     @property
     def shown(self) -> list[StraightLayer]:
         """What is shown, in the order of the volume layers."""
-        return [self._shown[x] for x in self.candidates if x in self._shown]
+        scene = self._scene()
+        layers = [] if scene is None else scene.volume_layers
+        return [self._shown[x] for x in layers if x in self._shown]
 
     @property
     def idle(self) -> bool:
@@ -203,8 +202,7 @@ class LivePreview:
             return
         self._closed = True
         scene = self._scene()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._dimming.close()
         if scene is not None:
             scene.live.changed.disconnect(self._live_changed)
             scene.live.requested.disconnect(self._map_requested)
@@ -215,7 +213,7 @@ class LivePreview:
             scene.straight.dims.events.ndisplay.disconnect(self._ndisplay_changed)
             scene.closing.disconnect(self.close)
             _previews.pop(scene, None)
-        self._hashes.close()
+        self._names.close()
         for layer in list(self._shown):
             self._drop(layer)
         self._close_unused()
@@ -313,33 +311,22 @@ class LivePreview:
         self._cut()
         self._go_to(k)
         self.update()
-        self._name_the_map(new)
+        self._names.name(new)
 
-    def _name_the_map(self, state: LiveState) -> None:
-        """Write the hash of the map into the layers' metadata, once nothing moves."""
-        map_ = state.map
-        if map_ is None or state.dragging:
-            return
-
-        def write(found: str) -> None:
-            if self._map is map_:
-                for shown in self._shown.values():
-                    shown.note(frames_sha256=found)
-
-        self._hashes.submit(lambda token: map_.recipe_hash, write, _raise)
-
-    def _cut(self) -> None:
-        """Make all pictures anew from the state of this moment."""
+    def _cut(self, which: Callable[[VolumeFeed], bool] = lambda _: True) -> None:
+        """Make pictures anew from the state of this moment: all, or those of some feeds."""
         scene = self.scene
         state = scene.live.state
         if state.map is None or scene.live.volume is None:
             return
-        for feed in self._feeds.values():
+        feeds = [feed for feed in self._feeds.values() if which(feed)]
+        for feed in feeds:
             feed.feed.show(
                 feed.cut(state.map, scene.live.volume, state.mip, scene.settings.interpolation)
             )
         for shown in list(self._shown.values()):
-            shown.show()
+            if shown.source in feeds:
+                shown.show()
         self._look_at_age()
 
     def _go_to(self, k: int) -> None:
@@ -366,7 +353,8 @@ class LivePreview:
             feed.warm_up(self.scene.settings.interpolation)
 
     def _picks_changed(self) -> None:
-        self._cut()
+        # Of the others nothing has changed: their pictures and results stay.
+        self._cut(lambda x: x.live is None or x.live.picked != x.picks.as_set)
 
     def _ndisplay_changed(self) -> None:
         for shown in self._shown.values():
@@ -374,7 +362,7 @@ class LivePreview:
 
     def _map_requested(self) -> None:
         # The pictures are of yesterday from now on, though nobody can see that yet.
-        self._be_patient()
+        self._dimming.be_patient()
 
     # -- pictures -------------------------------------------------------------------------
 
@@ -398,49 +386,7 @@ class LivePreview:
 
     def _look_at_age(self) -> None:
         """Dim what has not been of this moment for a while; light up what is."""
-        if not self._shown or self._closed:
-            return
-        if not self.is_stale:
-            self._dim(False)
-        else:
-            self._be_patient()
-
-    def _be_patient(self) -> None:
-        if self._is_dim or self._timer is not None or not self._shown:
-            return
-        reference = weakref.ref(self)
-        deliver = self._deliver
-
-        def later() -> None:
-            deliver(lambda: _patience_ends(reference))
-
-        self._timer = threading.Timer(_PATIENCE, later)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _patience_ended(self) -> None:
-        self._timer = None
-        if self._closed or self._scene() is None:
-            return
-        self._dim(self.is_stale)
-
-    def _dim(self, dim: bool) -> None:
-        if dim == self._is_dim:
-            return
-        self._is_dim = dim
-        for shown in self._shown.values():
-            shown.dim(dim)
-        self.picture_changed.emit()
-
-
-def _raise(error: Exception) -> None:
-    raise error  # a mistake of ours: napari shows it
-
-
-def _patience_ends(reference: weakref.ref[LivePreview]) -> None:
-    preview = reference()
-    if preview is not None:
-        preview._patience_ended()
+        self._dimming.look()
 
 
 _previews: weakref.WeakKeyDictionary[Scene, LivePreview] = weakref.WeakKeyDictionary()

@@ -125,8 +125,12 @@ class SliceForm(QWidget):
         pitch = self._pixel_nm()
         for field in (self.pitch, self.spacing, self.radius):
             field.set_pixel_nm(pitch)
-        self.pitch.nm, self.spacing.nm = settings.pitch_nm, settings.spacing_nm
-        if settings.adaptive_radius_nm is not None:
+        # What is being typed stays when the map of something else comes meanwhile.
+        if self.pitch.nm != settings.pitch_nm:
+            self.pitch.nm = settings.pitch_nm
+        if self.spacing.nm != settings.spacing_nm:
+            self.spacing.nm = settings.spacing_nm
+        if settings.adaptive_radius_nm not in (None, self.radius.nm):
             self.radius.nm = settings.adaptive_radius_nm
         for label, pixels in (
             (self.width_nm, settings.width),
@@ -150,7 +154,9 @@ class SliceForm(QWidget):
         volume, settings = self._scene.live.volume, self._scene.settings
         if settings.pitch_nm is not None or volume is None:
             return settings.pitch_nm
-        return min(volume.mip(settings.mip if isinstance(settings.mip, int) else 0).resolution)
+        mip = settings.mip if isinstance(settings.mip, int) else 0
+        # The mip of a volume of before: the line above the form says that there is none.
+        return min(volume.mip(mip).resolution) if mip < len(volume.levels) else None
 
     def _settings_changed(self, *_: Any) -> None:
         self.show_settings()
