@@ -46,6 +46,21 @@ def typed(field: LengthField, text: str, end: Qt.Key = Qt.Key.Key_Return) -> Non
     QTest.keyClick(field.edit, end)
 
 
+def test_what_unfolds_below_the_edge_of_a_low_dock_is_scrolled_to(shown: Any) -> None:
+    dock = ScrollDock()
+    for _ in range(6):
+        dock.column.addWidget(QLabel("above\nit"))
+    inside = QLabel("three\nlines\nof text")
+    fold = dock.section("Where", inside, open_=False)
+    dock.resize(200, 110)
+    shown(dock)
+    dock.ensureWidgetVisible(fold.button)
+    QTest.mouseClick(fold.button, Qt.MouseButton.LeftButton)
+    wait_until(
+        lambda: inside.visibleRegion().boundingRect().height() == inside.height(), "what is inside"
+    )
+
+
 def test_a_length_is_typed(shown: Any) -> None:
     field = LengthField("Pixel size")
     shown(field)
@@ -177,7 +192,7 @@ def test_a_job_shows_how_far_it_is_here_and_in_the_activity_dock(
 ) -> None:
     viewer = make_napari_viewer_proxy(show=True)
     row = JobRow("Straighten")
-    dock = viewer.window.add_dock_widget(row, name="job")
+    viewer.window.add_dock_widget(row, name="job")
     assert activity_bars(viewer) == []
     runs: list[int] = []
     cancels: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,20 @@ import pytest
 from gui_watcher import Watcher
 from leaks import Alive
 from local_server import LocalServer
+from qtpy.QtCore import QTimer
 from real_events import qt_viewer, wait_until
 from streamed import levels_of, write
 
+from napari_ouroboros.errors import SourceError
 from napari_ouroboros.volumes import Volume, open_volume
-from napari_ouroboros.widgets.streaming import add_layers, prepare_volume, pyramid_of, watch
+from napari_ouroboros.volumes.streaming import shared_chunks
+from napari_ouroboros.widgets.streaming import (
+    add_layers,
+    opening,
+    prepare_volume,
+    pyramid_of,
+    watch,
+)
 from napari_ouroboros.widgets.streaming.sign import LoadingSign
 from napari_ouroboros.widgets.streaming.window import main_window
 
@@ -309,6 +319,35 @@ def test_contrast_of_what_the_reader_opens_is_measured_afterwards(
     np.testing.assert_allclose(
         layer.contrast_limits, np.percentile(middle[middle != 0], (0.1, 99.9)), rtol=0.02
     )
+
+
+def test_the_window_is_drawn_while_the_reader_waits(
+    window: Callable[..., Any], slow: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files dropped on the canvas come this way, and the state may name a server far away."""
+    window()
+    monkeypatch.setattr(shared_chunks(), "limit_bytes", 1 << 20)
+    slow.latency = 0.5
+    beats: list[float] = []
+    heart = QTimer()
+    heart.timeout.connect(lambda: beats.append(time.perf_counter()))
+    heart.start(10)
+    address = f"precomputed://{slow.url}/v"
+    function = opening.get_reader(address)
+    assert function is not None
+    start = time.perf_counter()
+    ((levels, _, kind),) = function(address)
+    took = time.perf_counter() - start
+    heart.stop()
+    assert kind == "image"
+    assert levels[0].pyramid.volume.url.endswith("/v")
+    assert took >= 0.5
+    assert shared_chunks().limit_bytes == 512_000_000  # as the preferences say
+    assert max(np.diff([start, *beats, start + took])) < 0.2
+    # What is wrong is said as before.
+    slow.fault("v/info", 403)
+    with pytest.raises(SourceError, match="403"):
+        function(address)
 
 
 def closed_while_loading(window: Callable[..., Any], slow: LocalServer) -> Alive:

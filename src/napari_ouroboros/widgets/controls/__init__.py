@@ -5,7 +5,13 @@ from napari_ouroboros.widgets.controls.empty_state import EmptyState
 from napari_ouroboros.widgets.controls.fold import Fold
 from napari_ouroboros.widgets.controls.job_row import JobRow
 from napari_ouroboros.widgets.controls.length_field import LengthField
-from napari_ouroboros.widgets.controls.manners import named, set_ready, tab_order, wrapping_label
+from napari_ouroboros.widgets.controls.manners import (
+    named,
+    set_ready,
+    show_soon,
+    tab_order,
+    wrapping_label,
+)
 from napari_ouroboros.widgets.controls.scroll_dock import ScrollDock
 
 __all__ = [
@@ -17,6 +23,7 @@ __all__ = [
     "ScrollDock",
     "named",
     "set_ready",
+    "show_soon",
     "tab_order",
     "wrapping_label",
 ]

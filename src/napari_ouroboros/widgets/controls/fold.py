@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from napari_ouroboros.widgets.controls.manners import named
+from napari_ouroboros.widgets.controls.manners import named, show_soon
 
 
 class Fold(QWidget):
@@ -43,6 +43,7 @@ class Fold(QWidget):
         self.button.toggled.connect(self._toggled)
         self.button.setChecked(open_)
         self._toggled(open_)
+        self.button.clicked.connect(self._clicked)
 
     @property
     def is_open(self) -> bool:
@@ -66,3 +67,7 @@ class Fold(QWidget):
         arrow = Qt.ArrowType.DownArrow if open_ else Qt.ArrowType.RightArrow
         self.button.setArrowType(arrow)
         self.inside.setVisible(open_)
+
+    def _clicked(self, open_: bool) -> None:
+        if open_:  # what unfolds below the edge of a low dock would not be seen
+            show_soon(self.button, self.inside)

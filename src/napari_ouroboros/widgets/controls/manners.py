@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypeVar
+from weakref import ref
 
-from qtpy.QtCore import QSize
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QLabel, QScrollArea, QSizePolicy, QWidget
 
 W = TypeVar("W", bound=QWidget)
 _TOOLTIP = "ouroborosTooltip"
@@ -39,6 +41,26 @@ def tab_order(*widgets: QWidget) -> None:
     """Let Tab go from each to the next."""
     for first, second in zip(widgets, widgets[1:], strict=False):
         QWidget.setTabOrder(first, second)
+
+
+def show_soon(*widgets: QWidget) -> None:
+    """Scroll to controls as soon as Qt has laid out what is new; the first one matters most."""
+    for widget in reversed(widgets):
+        area = widget.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if area is not None:
+            QTimer.singleShot(0, partial(_show, ref(area), ref(widget)))
+
+
+def _show(area: ref[QScrollArea], widget: ref[QWidget]) -> None:
+    shown, in_it = area(), widget()
+    if shown is None or in_it is None:
+        return
+    try:
+        shown.ensureWidgetVisible(in_it, 0, 4)
+    except RuntimeError:  # Qt has deleted the dock meanwhile
+        return
 
 
 class _WrappingLabel(QLabel):

@@ -33,7 +33,7 @@ class AllDocks(QWidget):
 
 
 def _arrange(viewer: weakref.ref[Viewer], widget: weakref.ref[AllDocks]) -> None:
-    from napari_ouroboros.widgets.spaces import arrange
+    from napari_ouroboros.widgets.spaces import arrange_softly
 
     shown = viewer()
     if shown is None:
@@ -42,4 +42,4 @@ def _arrange(viewer: weakref.ref[Viewer], widget: weakref.ref[AllDocks]) -> None
     if own is not None and isinstance(own.parentWidget(), QDockWidget):
         # napari takes away docks by what is in them.
         shown.window.remove_dock_widget(own)
-    arrange(shown)
+    arrange_softly(shown)

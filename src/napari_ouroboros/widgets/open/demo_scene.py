@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_ouroboros.layers import LayerData
-    from napari_ouroboros.widgets.open.dock import OpenDock
 
 _OURS = "napari-ouroboros"
 
@@ -57,13 +56,13 @@ def demo_nerve() -> list[LayerData]:
     return read(str(state))
 
 
-def _stand_in(viewer: Viewer, dock: Callable[[Any], OpenDock | None]) -> list[LayerData]:
+def _stand_in(viewer: Viewer, open_in: Callable[[Any], None]) -> list[LayerData]:
     """Have the nerve opened in a dock as soon as napari has added the layer that is returned."""
     from napari_ouroboros.widgets.scene import scene_of
 
     mark = object()
     reference = weakref.ref(getattr(viewer, "__wrapped__", viewer))
-    scene_of(viewer).deliver(lambda: _open(reference, mark, dock))
+    scene_of(viewer).deliver(lambda: _open(reference, mark, open_in))
     meta = {
         "name": "the demo nerve is being opened",
         "ndim": 3,
@@ -73,33 +72,34 @@ def _stand_in(viewer: Viewer, dock: Callable[[Any], OpenDock | None]) -> list[La
     return [(np.empty((0, 3)), meta, "points")]
 
 
-def _open(
-    viewer: weakref.ref[Viewer], mark: object, dock: Callable[[Any], OpenDock | None]
-) -> None:
+def _open(viewer: weakref.ref[Viewer], mark: object, open_in: Callable[[Any], None]) -> None:
     shown = viewer()
-    if shown is None:
-        return
-    _remove(shown, mark)
-    found = dock(shown)
-    if found is not None:
-        found.open_demo()
+    if shown is not None:
+        _remove(shown, mark)
+        open_in(shown)
 
 
-def _arranged(viewer: Any) -> OpenDock | None:
+def _arranged(viewer: Any) -> None:
     from napari_ouroboros.widgets.open.dock import OpenDock
-    from napari_ouroboros.widgets.spaces import arrange
+    from napari_ouroboros.widgets.spaces import arrange_softly
 
-    return next((found for dock in arrange(viewer) for found in dock.findChildren(OpenDock)), None)
+    def open_(docks: list[Any]) -> None:
+        for found in (found for dock in docks for found in dock.findChildren(OpenDock)):
+            found.open_demo()
+
+    arrange_softly(viewer, open_)
 
 
-def _alone(viewer: Any) -> OpenDock | None:
+def _alone(viewer: Any) -> None:
     from napari_ouroboros.widgets.open.dock import OpenDock
 
     for widget in viewer.window.dock_widgets.values():
         if isinstance(widget, OpenDock):
-            return widget
+            widget.open_demo()
+            return
     _, made = viewer.window.add_plugin_dock_widget(_OURS, "Open a volume")
-    return made if isinstance(made, OpenDock) else None
+    if isinstance(made, OpenDock):
+        made.open_demo()
 
 
 def _remove(viewer: Any, mark: object) -> None:

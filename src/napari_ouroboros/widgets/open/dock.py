@@ -17,6 +17,7 @@ from napari_ouroboros.widgets.controls import (
     JobRow,
     ScrollDock,
     named,
+    show_soon,
     tab_order,
     wrapping_label,
 )
@@ -91,10 +92,10 @@ class OpenDock(ScrollDock):
         self.secrets = SecretsFold()
         for widget in (
             self.banner,
+            self.voxel_size,  # right below the banner that asks for it
             self.empty,
             self.address,
             self.tree,
-            self.voxel_size,
             self.job,
             self.notices,
             self.secrets,
@@ -113,14 +114,14 @@ class OpenDock(ScrollDock):
         self.job.run.connect(self.open)
         self.job.cancelled.connect(self.cancel)
         tab_order(
+            self.size_edit,
+            self.size_button,
             self.empty.button,
             self.address.edit,
             self.address.file_button,
             self.address.folder_button,
             self.look_button,
             self.tree,
-            self.size_edit,
-            self.size_button,
             self.job.button,
             self.job.cancel_button,
             self.secrets.button,
@@ -281,7 +282,7 @@ class OpenDock(ScrollDock):
     def _failed(self, error: Exception, retry: Callable[[], object] | None) -> None:
         self._end("", opened=False)
         self.banner.show_exception(error, retry)
-        self.ensureWidgetVisible(self.banner)
+        show_soon(self.banner)
 
     def _remember(self) -> None:
         recent = RecentSources(most=preferences().recent)
@@ -326,6 +327,7 @@ class OpenDock(ScrollDock):
         self.banner.show_error(f"{what}. Give the size of a voxel below, z, y, x in nm.")
         self.voxel_size.show()
         self.size_edit.setFocus()
+        show_soon(self.banner, self.voxel_size)
 
         def again() -> None:
             size = parse_voxel_size(self.size_edit.text())

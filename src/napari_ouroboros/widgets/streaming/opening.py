@@ -1,10 +1,12 @@
 """napari's File > Open with the viewer at hand: what is opened there streams.
 
-The window waits for the metadata only; the contrast is measured afterwards.
+What was asked for waits for the metadata only, and the window is drawn meanwhile; the contrast is
+measured afterwards.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,7 +29,14 @@ def _read(function: reader.ReaderFunction, path: str | list[str]) -> list[LayerD
     viewer = current_viewer()
     if viewer is None:
         return function(path)
+    from napari_ouroboros.widgets.preferences import apply_memory
     from napari_ouroboros.widgets.streaming.watching import watch
 
     watch(viewer)
-    return function(path, measure=False)
+    apply_memory()
+    read = partial(function, path, measure=False)
+    if threading.current_thread() is not threading.main_thread():
+        return read()
+    from napari_ouroboros.widgets.streaming.waiting import while_drawing
+
+    return while_drawing(read)
