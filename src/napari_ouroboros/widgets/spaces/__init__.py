@@ -9,13 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_ouroboros.widgets.spaces.arranging import arrange
+    from napari_ouroboros.widgets.spaces.arranging import arrange, arrange_softly
     from napari_ouroboros.widgets.spaces.dock import StraightDock
     from napari_ouroboros.widgets.spaces.flipping import flip
 
-__all__ = ["StraightDock", "arrange", "flip"]
+__all__ = ["StraightDock", "arrange", "arrange_softly", "flip"]
 
-_WHERE = {"StraightDock": "dock", "arrange": "arranging", "flip": "flipping"}
+_WHERE = {
+    "StraightDock": "dock",
+    "arrange": "arranging",
+    "arrange_softly": "arranging",
+    "flip": "flipping",
+}
 
 
 def __getattr__(name: str) -> Any:

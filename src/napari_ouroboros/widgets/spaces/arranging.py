@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces.dock import TITLE, StraightDock, dock_of
 from napari_ouroboros.widgets.spaces.flipping import docked, share_room
 
@@ -26,13 +28,42 @@ TASKS = (
 def arrange(viewer: Viewer) -> list[QDockWidget]:
     """Open every dock of ours in the window of a viewer, and give each its place.
 
-    Docks that are open already are moved, not opened twice; the window keeps its size.
+    Docks that are open already are moved, not opened twice; the window keeps its size. All is
+    done when this returns; in a window that somebody looks at, use `arrange_softly`.
 
     Returns
     -------
     list of QDockWidget
         The straightened view, then the tabs below it.
     """
+    return list(_steps(viewer))[-1]
+
+
+def arrange_softly(
+    viewer: Viewer, done: Callable[[list[QDockWidget]], object] | None = None
+) -> None:
+    """Do as `arrange`, but only the canvas at once; each other dock in a turn of its own.
+
+    Parameters
+    ----------
+    done : callable, optional
+        Called with what `arrange` returns; not called when the window is closed before.
+    """
+    deliver = scene_of(viewer).deliver
+    steps = _steps(viewer)
+
+    def turn(before: list[QDockWidget]) -> None:
+        docks = next(steps, None)
+        if docks is not None:
+            deliver(lambda: turn(docks))
+        elif done is not None and len(before) > len(TASKS) and not _is_closed(viewer):
+            done(before)
+
+    turn([])
+
+
+def _steps(viewer: Viewer) -> Iterator[list[QDockWidget]]:
+    """Each step yields the docks that are in their places; it ends early with the window."""
     viewer = getattr(viewer, "__wrapped__", viewer)  # not the proxy that plugins get
     straight = dock_of(viewer)
     if straight is None:
@@ -42,22 +73,42 @@ def arrange(viewer: Viewer) -> list[QDockWidget]:
         main = docked(straight)
     window = main.window() if main.isFloating() is False else main.parentWidget()
     size = window.size()
-    tasks = [_task(viewer, window, *task) for task in TASKS]
-    right = Qt.DockWidgetArea.RightDockWidgetArea
     main.setFloating(False)
-    window.addDockWidget(right, main)
-    window.splitDockWidget(main, tasks[0], Qt.Orientation.Vertical)
-    for before, task in zip(tasks, tasks[1:], strict=False):
-        window.tabifyDockWidget(before, task)
-    for dock in (main, *tasks):
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, main)
+    main.show()
+    docks = [main]
+    yield docks
+    for task in TASKS:
+        if straight.closed or not isalive(window):
+            return
+        dock = _task(viewer, window, *task)
+        if len(docks) == 1:
+            window.splitDockWidget(main, dock, Qt.Orientation.Vertical)
+        else:
+            window.tabifyDockWidget(docks[-1], dock)
         dock.show()
-    tasks[0].raise_()
+        docks = [*docks, dock]
+        docks[1].raise_()
+        share_room(straight)
+        _keep_size(window, size)
+        yield docks
+    if straight.closed or not isalive(window):
+        return
     share_room(straight)
-    if window.size() != size and not window.isMaximized():
-        window.resize(size)
+    _keep_size(window, size)
     # Once more when Qt has laid out what is new.
     straight.scene.deliver(lambda: share_room(straight))
-    return [main, *tasks]
+    yield docks
+
+
+def _is_closed(viewer: Viewer) -> bool:
+    straight = dock_of(viewer)
+    return straight is None or straight.closed or straight.main_window is None
+
+
+def _keep_size(window: QMainWindow, size: QSize) -> None:
+    if window.size() != size and not window.isMaximized():
+        window.resize(size)
 
 
 def _task(

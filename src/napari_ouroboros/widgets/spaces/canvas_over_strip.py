@@ -41,6 +41,8 @@ class StripSection(Fold):
 
     def height_with(self, picture: int) -> int:
         """How high all of it is with a picture of so many pixels."""
+        # Just unfolded, Qt has not yet asked what is inside.
+        self.layout().activate()
         around = self.minimumSizeHint().height() - self.view.canvas.minimumHeight()
         return around + self.view.canvas.height_with(picture)
 

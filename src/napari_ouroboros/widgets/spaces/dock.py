@@ -103,6 +103,11 @@ class StraightDock(QWidget):
             widget = widget.parentWidget()
         return widget
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has come to its end."""
+        return self._closed
+
     def event(self, event: Any) -> bool:
         """Find the window when first shown in one; end when taken out of its dock."""
         if event.type() == QEvent.Type.Show and self.panels is None and not self._closed:

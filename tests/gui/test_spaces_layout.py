@@ -1,0 +1,134 @@
+"""Who has how much of a window of 1366 x 768, and how it is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QDockWidget
+from real_events import qt_viewer, wait_until
+from test_spaces import dock_in, open_window, with_image
+
+from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.spaces import arrange_softly, flip
+from napari_ouroboros.widgets.spaces.flipping import docked
+
+
+@pytest.fixture
+def window(make_napari_viewer: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
+    viewer = open_window(make_napari_viewer, tmp_path, arranged=True)
+    dock = dock_in(viewer)
+    with_image(viewer)
+    found = SimpleNamespace(
+        viewer=viewer, scene=scene_of(viewer), dock=dock, main=dock.main_window,
+        ours=qt_viewer(scene_of(viewer).straight).canvas.native,
+        theirs=qt_viewer(viewer).canvas.native,
+    )  # fmt: skip
+    del viewer, dock
+    yield found
+    vars(found).clear()  # napari's own fixture looks for what is left alive
+
+
+def size(widget: Any) -> tuple[int, int]:
+    return widget.width(), widget.height()
+
+
+def test_the_straightened_canvas_has_the_height_and_both_have_the_width(window: Any) -> None:
+    ours, theirs = window.ours, window.theirs
+    points = next(x for x in window.viewer.layers if x.name == "trace")
+    window.viewer.layers.selection.active = points
+    for front, height in ((False, 250), (True, 330), (False, 250)):
+        if window.dock.in_front is not front:
+            flip(window.viewer)
+        larger, smaller = (ours, theirs) if front else (theirs, ours)
+        wait_until(
+            lambda: larger.width() >= 600 and smaller.width() >= 380,  # noqa: B023
+            "the widths",
+        )
+        wait_until(lambda: ours.height() >= height, "the height")  # noqa: B023
+        assert 58 <= window.dock.strip.view.canvas.height() <= 100
+        assert size(window.main) == (1366, 768)
+
+
+def test_a_flip_and_back_gives_what_the_user_had_dragged(window: Any) -> None:
+    frame = docked(window.dock)
+    window.main.resizeDocks([frame], [500], Qt.Orientation.Horizontal)
+    wait_until(lambda: frame.width() == 500, "the dock as it was dragged")
+    dragged = size(window.ours)
+    flip(window.viewer)
+    wait_until(lambda: window.ours.width() >= 600, "the flip")
+    flipped = size(window.ours)
+    for _ in range(3):
+        flip(window.viewer)
+        wait_until(lambda: abs(window.ours.width() - dragged[0]) <= 2, "the dragged width")
+        assert abs(window.ours.height() - dragged[1]) <= 4
+        flip(window.viewer)
+        wait_until(lambda: abs(window.ours.width() - flipped[0]) <= 2, "the flipped width")
+        assert abs(window.ours.height() - flipped[1]) <= 4
+
+
+def test_a_folded_strip_gives_its_height_to_the_canvas_and_takes_it_back(window: Any) -> None:
+    strip, ours = window.dock.strip, window.ours
+    before = ours.height()
+    picture = strip.view.canvas.height()
+    strip.button.click()
+    wait_until(lambda: ours.height() >= before + picture, "the canvas to grow")
+    assert not strip.view.axis.isVisible()
+    strip.button.click()
+    wait_until(lambda: ours.height() == before, "the canvas as it was")
+    assert strip.view.axis.isVisible()
+
+
+def test_depth_is_offered_once_with_a_button_that_turns_it(window: Any) -> None:
+    viewer, offer = window.viewer, window.dock.offer
+    assert not offer.isVisible()
+    viewer.dims.ndisplay = 3
+    assert offer.isVisible()
+    assert offer.label.text() == "In 3D napari shows this volume as in a mirror."
+    offer.take_button.click()
+    assert str(viewer.scene.camera.orientation[0]) == "away"
+    assert not offer.isVisible()
+    viewer.dims.ndisplay = 2
+    viewer.scene.camera.orientation = ("towards", "down", "right")
+    viewer.dims.ndisplay = 3
+    assert not offer.isVisible()
+
+
+def titles(main: Any) -> list[str]:
+    return [d.windowTitle() for d in main.findChildren(QDockWidget) if not d.isHidden()]
+
+
+def test_softly_arranged_is_the_same_in_turns(make_napari_viewer: Callable[..., Any]) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    done: list[Any] = []
+    arrange_softly(viewer, done.append)
+    main = dock_in(viewer).main_window
+    tasks = {"Open a volume", "Trace", "Straighten"}
+    assert not tasks & set(titles(main))
+    wait_until(lambda: bool(done), "the docks")
+    assert tasks | {"Straightened view"} <= set(titles(main))
+    (docks,) = done
+    assert len(main.tabifiedDockWidgets(docks[1])) == 2
+    # Again: nothing is opened twice.
+    before = len(main.findChildren(QDockWidget))
+    arrange_softly(viewer, done.append)
+    wait_until(lambda: len(done) == 2, "the docks once more")
+    assert len(main.findChildren(QDockWidget)) == before
+    done.clear()
+
+
+def test_a_window_closed_while_it_is_arranged_is_left_alone(
+    make_napari_viewer: Callable[..., Any],
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    done: list[Any] = []
+    arrange_softly(viewer, done.append)
+    viewer.close()
+    for _ in range(20):
+        QApplication.processEvents()
+    assert done == []
