@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from oracles.precomputed import write_by_hand
 from psygnal import Signal
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QMessageBox
+from real_events import middle, on_screen, settle, wait_until, way
 
 from napari_ouroboros import Trace, open_volume, straighten
 from napari_ouroboros.widgets.scene import close_scene, scene_of
@@ -159,3 +161,124 @@ def test_closed_and_opened_again(window: Any, qtbot: Any) -> None:
     assert len(again.preview.shown) == 1
     qtbot.waitUntil(lambda: len(scene.live.changed) == n, timeout=5000)
     assert scene_of(window) is scene
+
+
+def pressed(person: Any, dock: StraightenDock, button: Any) -> None:
+    dock.ensureWidgetVisible(button)
+    settle()
+    person.click(middle(button))
+
+
+def box_on_screen() -> Any:
+    """The question that waits for an answer, if it can be clicked."""
+    box = QApplication.activeModalWidget()
+    return box if isinstance(box, QMessageBox) and box.isVisible() else None
+
+
+def answer(person: Any, which: Any, asked: list[str]) -> QTimer:
+    """Answer the question when it comes, by a click of the mouse on its button."""
+    timer = QTimer()
+
+    def look() -> None:
+        box = box_on_screen()
+        if box is not None:
+            timer.stop()
+            asked.append(box.text())
+            person.click(middle(box.button(which)))
+
+    timer.timeout.connect(look)
+    timer.start(50)
+    return timer
+
+
+def test_it_asks_before_it_replaces_and_stops_on_cancel(
+    window: Any, qtbot: Any, person: Any, tmp_path: Path
+) -> None:
+    dock, _ = opened(window, qtbot)
+    run, path = dock.run, tmp_path / "out.tif"
+    person.focus(dock.window())
+    path.write_bytes(b"mine")
+    run.path.setText(str(path))
+    run.path.editingFinished.emit()
+    wait_until(lambda: run.job.button.isEnabled(), "the button")
+    asked: list[str] = []
+    timer = answer(person, QMessageBox.StandardButton.No, asked)
+    pressed(person, dock, run.job.button)
+    wait_until(lambda: asked and box_on_screen() is None, "the question")
+    assert "out.tif is there already" in asked[0]
+    assert not run.runs.running
+    assert path.read_bytes() == b"mine"
+
+    # Long enough to be stopped: a million pixels in each of many slices.
+    settings = dock.scene.settings
+    settings.width = settings.height = 1500
+    settings.spacing_nm = 1.0
+    wait_until(lambda: dock.scene.live.is_current, "the map of large slices")
+    wait_until(lambda: dock.preview.idle, "its preview")
+    timer = answer(person, QMessageBox.StandardButton.Yes, asked)
+    pressed(person, dock, run.job.button)
+    wait_until(lambda: run.runs.running, "the run")
+    pressed(person, dock, run.job.cancel_button)
+    wait_until(lambda: not run.runs.running, "the run to stop")
+    wait_until(lambda: "cancelled" in dock.banner.text, "the line that says so")
+    assert path.read_bytes() == b"mine"
+    assert [file.name for file in tmp_path.iterdir() if "out" in file.name] == ["out.tif"]
+
+    settings.width, settings.height, settings.spacing_nm = 31, 24, None
+    wait_until(lambda: dock.scene.live.is_current and dock.preview.idle, "the small map")
+    timer = answer(person, QMessageBox.StandardButton.Yes, asked)
+    pressed(person, dock, run.job.button)
+    source = dock.preview.shown[0].source
+    wait_until(lambda: source.shows_result, "the result")
+    assert len(asked) == 3
+    assert path.read_bytes() != b"mine"
+    timer.stop()
+
+
+def test_a_click_on_a_label_picks_its_id(
+    window: Any, qtbot: Any, person: Any, folder: Path
+) -> None:
+    rng = np.random.default_rng(5)
+    ids = rng.choice(np.array([7, 2**40, 2**64 - 1], np.uint64), (6, 8, 7))
+    cells = np.ascontiguousarray(ids.repeat(10, 0).repeat(8, 1).repeat(10, 2)[None])
+    write_by_hand(
+        folder / "cells", [cells], chunk=(16, 16, 16), offsets=[(0, 0, 0)],
+        resolutions=[(STEP,) * 3], kind="segmentation",
+    )  # fmt: skip
+    volume = open_volume(folder / "cells")
+    (layer,) = add_layers(window, prepare_volume(volume, "cells"))
+    dock = StraightenDock(window)
+    window.window.add_dock_widget(dock, name="Straighten")
+    dock.scene.live.set_trace(PlainTrace(POINTS))
+    wait_until(lambda: len(dock.preview.shown) == 2 and dock.preview.idle, "the preview")
+    person.focus(dock.window())
+    window.layers.selection.active = window.layers[0]
+    source = dock.preview.feed_of(layer)
+    model = window.__wrapped__  # what stands behind the proxy
+    pressed(person, dock, dock.layers.by_click)
+    wait_until(lambda: dock.layers.by_click.isChecked(), "picking by click")
+    window.reset_view()
+    settle()
+    shown = round(window.dims.point[0] / STEP - 0.5)
+    for place in ((20, 20), (20, 50), (45, 33), (60, 12)):
+        label = int(cells[0, shown, place[0], place[1]])
+        before = set(source.picks.ids)
+        point = (np.array([shown, *place]) + 0.5) * STEP
+        person.click(on_screen(model, point))
+        wanted = before ^ {label}
+        wait_until(lambda: set(source.picks.ids) == wanted, f"the id {label}")  # noqa: B023
+    person.drag(way(on_screen(model, point), on_screen(model, point + [0, 0, 120])))
+    settle()
+    assert set(source.picks.ids) == wanted  # to move the picture is no click
+    assert dock.layers.ids.text() == ", ".join(map(str, source.picks.ids))
+    volume.close()
+
+
+def test_a_mip_that_another_volume_does_not_have_is_said(window: Any, qtbot: Any) -> None:
+    dock, _ = opened(window, qtbot)
+    dock.scene.settings.mip = 7
+    qtbot.waitUntil(lambda: "no mip 7" in dock.state.label.text(), timeout=20000)
+    assert not dock.run.job.button.isEnabled()
+    dock.slices.mip.setCurrentIndex(dock.slices.mip.findData(1))
+    qtbot.waitUntil(lambda: dock.scene.live.state.map is not None, timeout=20000)
+    assert dock.scene.live.state.mip == 1
