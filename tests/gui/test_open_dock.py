@@ -149,6 +149,7 @@ def test_a_plain_zarr_is_asked_about(dock: OpenDock, tmp_path: Path) -> None:
     settled(dock)
     assert dock.voxel_size.isVisible()
     assert "Give the size of a voxel below" in dock.banner.text
+    wait_until(lambda: not dock.size_edit.visibleRegion().isEmpty(), "the field to be seen")
     assert "--resolution" not in dock.banner.text
     QTest.keyClicks(dock.size_edit, "40, 8")
     QTest.keyClick(dock.size_edit, Qt.Key.Key_Return)
@@ -176,6 +177,11 @@ def test_a_folder_is_dropped(dock: OpenDock, scene: Scene) -> None:
     assert event.isAccepted()
     settled(dock)
     assert [layer.name for layer in dock.scene.viewer.layers] == ["em"]
+    # Of several none is opened as if it were all.
+    data.setUrls([QUrl.fromLocalFile(str(scene.folder / name)) for name in ("em", "cells")])
+    dock.dropEvent(event)
+    assert not dock.job.running
+    assert "2 files were dropped" in dock.banner.text
 
 
 def test_recent_sources_are_one_key_away(dock: OpenDock, scene: Scene) -> None:

@@ -18,7 +18,7 @@ from napari_ouroboros.geometry import Straightening, Trace, recipe
 from napari_ouroboros.neuroglancer import links
 from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.widgets.background import Token
-from napari_ouroboros.widgets.open.finding import find
+from napari_ouroboros.widgets.open.finding import address_to_keep, find
 from napari_ouroboros.widgets.open.preparing import prepare
 from napari_ouroboros.widgets.open.tree import mip_rows
 
@@ -82,6 +82,17 @@ def test_a_volume_in_every_way(scene: Scene, http_server: Callable[..., LocalSer
         assert found.kind == "volume"
         assert [item.name for item in found.items] == ["em"], address
         assert found.items[0].volume is not None
+
+
+def test_an_address_to_keep_opens_from_anywhere(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(scene.folder)
+    kept = [address_to_keep(text) for text in ("em", "./em/info", '"state.json"')]
+    monkeypatch.chdir(tmp_path)
+    assert [len(find(text).items) for text in kept] == [1, 1, 3]
+    for address in ("precomputed://https://a.b/c", "file:///a/b", "s3://b/c|zarr:", "{}"):
+        assert address_to_keep(address) == address
 
 
 def test_layers_and_places_of_a_state(scene: Scene) -> None:

@@ -22,7 +22,7 @@ from napari_ouroboros.widgets.controls import (
     wrapping_label,
 )
 from napari_ouroboros.widgets.open.address_row import AddressRow, dropped
-from napari_ouroboros.widgets.open.finding import Found, find
+from napari_ouroboros.widgets.open.finding import Found, address_to_keep, find
 from napari_ouroboros.widgets.open.jobs import Jobs
 from napari_ouroboros.widgets.open.preparing import Ready, prepare
 from napari_ouroboros.widgets.open.recent import RecentSources
@@ -286,7 +286,7 @@ class OpenDock(ScrollDock):
 
     def _remember(self) -> None:
         recent = RecentSources(most=preferences().recent)
-        recent.add(self._asked)
+        recent.add(address_to_keep(self._asked))
         self.address.show_recent(recent)
 
     def _address_edited(self, text: str) -> None:
@@ -362,9 +362,15 @@ class OpenDock(ScrollDock):
 
     def dropEvent(self, event: QDropEvent | None) -> None:
         """Open what is dropped."""
-        address = dropped(event.mimeData()) if event is not None else ""
-        if event is not None and address:
-            event.acceptProposedAction()
+        data = event.mimeData() if event is not None else None
+        address = dropped(data)
+        if event is None or data is None or not address:
+            return
+        event.acceptProposedAction()
+        if len(data.urls()) > 1:
+            self.banner.show_error(f"{len(data.urls())} files were dropped; drop one at a time")
+            show_soon(self.banner)
+        else:
             self.address.enter(address)
 
 

@@ -151,6 +151,13 @@ def _find(
     return _volume(str(path) if path is not None else text, resolution, cache)
 
 
+def address_to_keep(source: str) -> str:
+    """Return an address that means the same in another working directory."""
+    text = _plain(source)
+    path = None if text.startswith("file://") else _local(text)
+    return text if path is None else str(path)
+
+
 def _plain(source: str) -> str:
     """The address without what is around it: quotes of a copied path, the name of its metadata."""
     text = source.strip()
