@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDockWidget
-from real_events import qt_viewer, wait_until
+from real_events import qt_viewer, settle, wait_until
 from test_spaces import dock_in, open_window, with_image
 
 from napari_ouroboros.widgets.scene import scene_of
@@ -73,6 +73,8 @@ def test_a_flip_and_back_gives_what_the_user_had_dragged(window: Any) -> None:
 
 def test_a_folded_strip_gives_its_height_to_the_canvas_and_takes_it_back(window: Any) -> None:
     strip, ours = window.dock.strip, window.ours
+    wait_until(lambda: window.scene.live.idle and window.dock.links.idle, "the links")
+    settle(turns=20)
     before = ours.height()
     picture = strip.view.canvas.height()
     strip.button.click()
