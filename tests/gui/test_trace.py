@@ -321,6 +321,7 @@ def test_what_is_being_typed_stays_and_steps_may_be_in_pixels(desk: Desk) -> Non
     model = desk.scene.traces.new([desk.place(0.2, 0.3, 0.4), desk.place(0.7, 0.4, 0.6)])
     desk.numbers()
     form = desk.dock.curve
+    assert form.step.beside.text() == ""  # what is chosen then is no pixel
     desk.dock.ensureWidgetVisible(form)
     desk.person.focus(desk.viewer.window._qt_window)
     for field, value in ((form.step, lambda: desk.scene.traces.step_nm), (form.tolerance, None)):

@@ -38,6 +38,8 @@ class LengthField(QWidget):
         be given.
     zero : bool
         Whether 0 is allowed.
+    automatic_is_pixel : bool
+        Whether what is chosen when it is left empty is the size of a pixel, and shown as that.
     """
 
     #: The length in nm, or None (automatic): emitted when the user has entered another one.
@@ -50,9 +52,11 @@ class LengthField(QWidget):
         automatic: str = "finest resolution",
         zero: bool = False,
         parent: QWidget | None = None,
+        automatic_is_pixel: bool = True,
     ) -> None:
         super().__init__(parent)
         self._automatic, self._zero = automatic, zero
+        self._automatic_is_pixel = automatic_is_pixel
         self._length = AUTOMATIC
         self._pixel_nm: float | None = None
         how = "A number with its unit: 800 nm, 1.2 um, 100 px. Up and down step it."
@@ -111,7 +115,8 @@ class LengthField(QWidget):
             # Written so that reading it gives the same length again, to ten digits.
             text = "" if length.nm is None else self._text(length)
             self.edit.setText(text)
-        other = other_text(length, self._pixel_nm)
+        known = length.nm is not None or self._automatic_is_pixel
+        other = other_text(length, self._pixel_nm) if known else ""
         self.beside.setText(f"= {other}" if other else "")
 
     def _text(self, length: Length) -> str:

@@ -51,6 +51,7 @@ class CurveForm(QWidget):
             "Step along the trace",
             "How far key W goes on from the tip.",
             automatic="half the points' distance",
+            automatic_is_pixel=False,
         )
         lines = QFormLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
