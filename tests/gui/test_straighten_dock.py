@@ -106,6 +106,11 @@ def test_a_run_from_the_dock(window: Any, qtbot: Any, tmp_path: Path) -> None:
     run = dock.run
     assert not run.job.button.isEnabled()
     assert "Choose a file" in run.job.button.toolTip()
+    run.path.setText("gs://bucket/out.zarr")
+    run.path.editingFinished.emit()
+    assert not run.job.button.isEnabled()
+    assert "not to gs://" in run.path_problem.text()
+    assert "not to gs://" in run.job.button.toolTip()
     run.path.setText(str(tmp_path / "out.zarr"))
     run.path.editingFinished.emit()
     assert run.format.currentData() == ".zarr"

@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ouroboros.errors import Cancelled
-from napari_ouroboros.operations.outputs import recipe_path
+from napari_ouroboros.errors import Cancelled, UserError, one_line
+from napari_ouroboros.operations.outputs import local_path, recipe_path
 from napari_ouroboros.widgets.controls import JobRow, named, set_ready, tab_order, wrapping_label
 from napari_ouroboros.widgets.straighten.result import ResultContent
 from napari_ouroboros.widgets.straighten.run import FORMATS, Cost, Request, StraightenRuns
@@ -66,6 +66,7 @@ class RunForm(QWidget):
             "Write the straightened volume; it then takes the place of the preview.",
             "Straightening",
         )
+        self.path_problem = wrapping_label()
         self.notices = wrapping_label()
         self.result = wrapping_label()
         self.toggle = named(
@@ -85,6 +86,7 @@ class RunForm(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(form)
+        column.addWidget(self.path_problem)
         column.addWidget(self.job)
         column.addWidget(self.notices)
         column.addWidget(self.result)
@@ -155,6 +157,8 @@ class RunForm(QWidget):
             self.job.set_ready(False, "Tick a layer to straighten.")
         elif not self.path.text().strip():
             self.job.set_ready(False, "Choose a file first.")
+        elif self._why_not_there():
+            self.job.set_ready(False, self._why_not_there())
         else:
             self.job.set_ready(True)
         if request is None:
@@ -162,12 +166,14 @@ class RunForm(QWidget):
             self.notices.hide()
         elif not state.dragging:
             self._runs.estimate(request)
+        self.path_problem.setText(self._why_not_there())
+        self.path_problem.setVisible(bool(self.path_problem.text()))
         self._show_result()
 
     def run(self) -> None:
         """Run; asks before anything is replaced."""
         request = self._make_request()
-        if request is None or self._runs.running:
+        if request is None or self._runs.running or self._why_not_there():
             return
         there = [p for p in (request.path, recipe_path(request.path)) if p.exists()]
         if there:
@@ -193,8 +199,20 @@ class RunForm(QWidget):
         source = None if layer is None else self._preview.feed_of(layer)
         if source is None or source.live is None or self._preview.scene.live.state.map is None:
             return None
-        path = self.path.text().strip() or f"straightened{self.format.currentData()}"
-        return Request(Path(path).expanduser(), source, source.live)
+        path = self.path.text().strip()
+        if not path or self._why_not_there():
+            path = f"straightened{self.format.currentData()}"
+        return Request(local_path(os.path.expanduser(path)), source, source.live)
+
+    def _why_not_there(self) -> str:
+        """Why nothing can be written to what is typed; "" where it can, or nothing is."""
+        text = self.path.text().strip()
+        try:
+            if text:
+                local_path(os.path.expanduser(text))
+        except UserError as error:
+            return one_line(error)
+        return ""
 
     # -- what the user does ---------------------------------------------------------------
 
