@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Ints = NDArray[np.intp]
 #: Chunks that a picture is made of at most: the thread of a window looks for each of them.
 MOST_CHUNKS = 4096
+#: The same for levels that the volume does not have: of each chunk hardly a voxel may be shown.
+MOST_OF_MADE_LEVELS = 1024
 Peek = Callable[[int, Index], "NDArray[Any] | Missing | None"]
 
 
@@ -90,13 +92,13 @@ def _runs(lattice: Lattice, axis: int, indices: Ints) -> list[_Run]:
     return runs
 
 
-def _in_the_middle(runs: list[list[_Run]]) -> list[list[_Run]]:
-    """Leave out the ends of long axes until there are not more than `MOST_CHUNKS`.
+def _in_the_middle(runs: list[list[_Run]], most: int) -> list[list[_Run]]:
+    """Leave out the ends of long axes until there are not more than `most` chunks.
 
     A volume without coarser mips may have millions of chunks in a plane: no memory holds them.
     """
     counts = [len(along) for along in runs]
-    while math.prod(counts) > MOST_CHUNKS:
+    while math.prod(counts) > most:
         longest = counts.index(max(counts))
         counts[longest] = -(-counts[longest] // 2)
     starts = [(len(along) - n) // 2 for along, n in zip(runs, counts, strict=True)]
@@ -118,7 +120,8 @@ class Part:
         self.indices = tuple(indices)
         self.shape = tuple(len(along) for along in indices)
         self._runs = [_runs(lattice, axis, along) for axis, along in enumerate(indices)]
-        self._middle = _in_the_middle(self._runs)
+        most = MOST_CHUNKS if lattice.real else MOST_OF_MADE_LEVELS
+        self._middle = _in_the_middle(self._runs, most)
 
     def chunks(self) -> list[Index]:
         """Chunks of the volume's level, those in the middle first; not more than `MOST_CHUNKS`."""
