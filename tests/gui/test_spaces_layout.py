@@ -13,9 +13,12 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 from real_events import qt_viewer, settle, wait_until
 from test_spaces import dock_in, open_window, with_image
 
+from napari_ouroboros.widgets.open import OpenDock
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import arrange_softly, flip
 from napari_ouroboros.widgets.spaces.flipping import docked
+from napari_ouroboros.widgets.straighten import StraightenDock
+from napari_ouroboros.widgets.trace import TraceDock
 
 
 @pytest.fixture
@@ -134,3 +137,22 @@ def test_a_window_closed_while_it_is_arranged_is_left_alone(
     for _ in range(20):
         QApplication.processEvents()
     assert done == []
+
+
+@pytest.mark.parametrize("kind", [OpenDock, TraceDock, StraightenDock])
+def test_every_dock_ends_the_scene_with_its_window(
+    make_napari_viewer: Callable[..., Any], kind: Any
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    viewer.window.add_dock_widget(kind(viewer), name="task", area="right")
+    settle(turns=5)
+    scene = scene_of(viewer)
+    ended: list[bool] = []
+
+    def note() -> None:
+        ended.append(True)
+
+    scene.closing.connect(note)
+    viewer.close()
+    wait_until(lambda: ended == [True], "the end of the scene")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_ouroboros.widgets.controls.ending import calls_at_end
 from napari_ouroboros.widgets.controls.fold import Fold
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 
 class ScrollDock(QScrollArea):
@@ -29,6 +34,7 @@ class ScrollDock(QScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._attached = False
+        self._viewer: weakref.ref[ViewerModel] | None = None
         self._ends = calls_at_end(self)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -46,6 +52,10 @@ class ScrollDock(QScrollArea):
 
     def detach(self) -> None:
         """Disconnect all that `attach` connected. Called when the dock is hidden."""
+
+    def ends_with(self, viewer: ViewerModel) -> None:
+        """End the scene of a viewer, and listen no more, when its window is closed."""
+        self._viewer = weakref.ref(getattr(viewer, "__wrapped__", viewer))
 
     def at_end(self, call: Callable[[], object]) -> None:
         """Call `call()` when the dock is no more; in any thread, and it must not hold the dock."""
@@ -74,11 +84,23 @@ class ScrollDock(QScrollArea):
         if not self._attached:
             self._attached = True
             self.attach()
+            self._watch_window()
 
     def hideEvent(self, event: QHideEvent | None) -> None:
         """Stop listening."""
         self._leave()
         super().hideEvent(event)
+
+    def _watch_window(self) -> None:
+        from napari_ouroboros.widgets.spaces.closing import on_window_closed
+
+        viewer = None if self._viewer is None else self._viewer()
+        window = self.parentWidget()
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        if viewer is not None and window is not None:
+            self._viewer = None  # once is enough
+            on_window_closed(window, viewer, self._leave)
 
     def _leave(self) -> None:
         if self._attached:

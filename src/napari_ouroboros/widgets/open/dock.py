@@ -58,6 +58,7 @@ class OpenDock(ScrollDock):
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
+        self.ends_with(napari_viewer)
         self.scene = scene_of(napari_viewer)
         self._jobs = Jobs("ouroboros-open", self.scene.deliver)
         self.at_end(self._jobs.cancel)

@@ -41,6 +41,7 @@ class StraightenDock(ScrollDock):
 
     def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.ends_with(napari_viewer)
         self.scene = scene_of(napari_viewer)
         self.preview = live_preview_of(self.scene)
         self._advisor = Worker("ouroboros-advice", self.scene.deliver)

@@ -45,6 +45,7 @@ class TraceDock(ScrollDock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
+        self.ends_with(napari_viewer)
         self.scene = scene_of(napari_viewer)
         self._book = self.scene.traces
         self._worker = Worker("ouroboros-readouts", self.scene.deliver)
