@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from napari_ouroboros.geometry.vectors import dot
 from napari_ouroboros.widgets.spaces import lines
 from napari_ouroboros.widgets.spaces.display import shown
-from napari_ouroboros.widgets.spaces.helper_layer import HelperLayer
+from napari_ouroboros.widgets.spaces.drawn_layer import DrawnLayer
 from napari_ouroboros.widgets.spaces.point_marks import point_marks
-from napari_ouroboros.widgets.spaces.soon import Soon
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
@@ -37,7 +36,7 @@ def folding_slices(map_: Straightening) -> NDArray[np.bool_]:
     return np.asarray(0.5 * map_.pitch_nm * (across + along) >= 1.0)
 
 
-class CurveLayer:
+class CurveLayer(DrawnLayer):
     """Draws the curve in the main viewer: in 3D as it lies, in 2D projected onto the seen plane.
 
     What is projected is the fainter, the farther it lies from the plane. So are the crosses at the
@@ -49,36 +48,12 @@ class CurveLayer:
     """
 
     def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._viewer = viewer = scene.viewer
-        self.helper = HelperLayer(viewer, "curve", opacity=1.0, blending="translucent_no_depth")
         self._vectors: lines.Float = np.zeros((lines.MOST_SEGMENTS, 2, 3))
         self._folds: NDArray[np.bool_] = np.zeros(lines.MOST_SEGMENTS, bool)
         self._of: tuple[Straightening, Grid] | None = None
-        self._soon = Soon(scene.deliver, self.draw)
-        self._emitters = [
-            viewer.dims.events.point,
-            viewer.dims.events.order,
-            viewer.dims.events.ndisplay,
-            viewer.scene.camera.events.zoom,
-        ]
-        for emitter in self._emitters:
-            emitter.connect(self._soon.request)
-        scene.live.changed.connect(self._soon.request)
-        self.helper.wanted_changed.connect(self._soon.request)
-        self._soon.request()
+        super().__init__(scene, "curve")
 
-    def draw(self) -> None:
-        """Bring the layer up to date."""
-        map_, volume = self._scene.live.state.map, self._scene.reference
-        if map_ is None or volume is None:
-            self._of = None
-            self.helper.remove()
-            if volume is None:
-                # All was cleared away, the helper with it: with the next volume it is back.
-                self.helper.wanted = True
-            return
-        grid = volume.levels[0]
+    def _draw(self, map_: Straightening, grid: Grid) -> None:
         if self._of != (map_, grid):
             vectors, self._folds = lines.curve_vectors(map_, folding_slices(map_))
             start, way = grid.to_index(vectors[:, 0]), vectors[:, 1] / grid.resolution
@@ -104,11 +79,3 @@ class CurveLayer:
     def _points_nm(self) -> lines.Float:
         trace = self._scene.traces.active
         return np.empty((0, 3)) if trace is None else np.asarray(trace.state.points_nm, np.float64)
-
-    def close(self) -> None:
-        """Take the curve away and stop listening."""
-        self._soon.close()
-        for emitter in self._emitters:
-            emitter.disconnect(self._soon.request)
-        self._scene.live.changed.disconnect(self._soon.request)
-        self.helper.close()

@@ -8,10 +8,11 @@ import numpy as np
 
 from napari_ouroboros.widgets.spaces import lines
 from napari_ouroboros.widgets.spaces.display import shown
-from napari_ouroboros.widgets.spaces.helper_layer import HelperLayer
-from napari_ouroboros.widgets.spaces.soon import Soon
+from napari_ouroboros.widgets.spaces.drawn_layer import DrawnLayer
 
 if TYPE_CHECKING:
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.geometry.grid import Grid
     from napari_ouroboros.widgets.scene import Scene
 
 #: Line width in pixels of the canvas.
@@ -29,7 +30,7 @@ def _colours(flat: bool) -> Any:
     return out
 
 
-class RidingFrame:
+class RidingFrame(DrawnLayer):
     """Draws the shown slice's rectangle, its up side and its direction in the main viewer.
 
     In 3D as they lie; in 2D, along each axis, the segment where the rectangle cuts the plane that
@@ -41,35 +42,10 @@ class RidingFrame:
     """
 
     def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._viewer = viewer = scene.viewer
-        self.helper = HelperLayer(
-            viewer, "slice frame", opacity=1.0, blending="translucent_no_depth"
-        )
-        self._soon = Soon(scene.deliver, self.draw)
-        self._emitters = [
-            viewer.dims.events.point,
-            viewer.dims.events.order,
-            viewer.dims.events.ndisplay,
-            viewer.scene.camera.events.zoom,
-        ]
-        for emitter in self._emitters:
-            emitter.connect(self._soon.request)
-        scene.live.changed.connect(self._soon.request)
+        super().__init__(scene, "slice frame")
         scene.place.slice_changed.connect(self._soon.request)
-        self.helper.wanted_changed.connect(self._soon.request)
-        self._soon.request()
 
-    def draw(self) -> None:
-        """Bring the layer up to date."""
-        map_, volume = self._scene.live.state.map, self._scene.reference
-        if map_ is None or volume is None:
-            self.helper.remove()
-            if volume is None:
-                # All was cleared away, the helper with it: with the next volume it is back.
-                self.helper.wanted = True
-            return
-        grid = volume.levels[0]
+    def _draw(self, map_: Straightening, grid: Grid) -> None:
         view = shown(self._viewer, grid)
         k = min(max(self._scene.place.slice_index, 0), len(map_.frames) - 1)
         vectors = lines.frame_vectors(map_, k)
@@ -88,9 +64,5 @@ class RidingFrame:
 
     def close(self) -> None:
         """Take the frame away and stop listening."""
-        self._soon.close()
-        for emitter in self._emitters:
-            emitter.disconnect(self._soon.request)
-        self._scene.live.changed.disconnect(self._soon.request)
         self._scene.place.slice_changed.disconnect(self._soon.request)
-        self.helper.close()
+        super().close()
