@@ -183,6 +183,23 @@ def test_who_looks_at_more_than_memory_holds_shares_it(gated: Gated) -> None:
     assert loaders[1].status == module.Status()
 
 
+def test_who_wants_little_leaves_the_rest_of_its_share(gated: Gated) -> None:
+    kept = DecodedChunks(64 * 10)  # of which 9 chunks may be looked at
+    small, large = ChunkLoader(gated, 2, kept), ChunkLoader(gated, 2, kept)
+    gated.let(1000)
+    small.want("image", row(0, 1))
+    large.want("labels", row(*range(8)))
+    wait_until(lambda: small.idle and large.idle)
+    assert large.status.left_out == 1
+    assert small.status.left_out == 0
+    small.want("image", row(0, 1, 2, 3, 4, 5))  # more than the other has left, but its own share
+    wait_until(lambda: small.idle)
+    assert small.status.left_out == 6 - 4
+    large.want("labels", row(*range(8)))
+    wait_until(lambda: large.idle)
+    assert large.status.left_out == 8 - 5
+
+
 def test_a_chunk_larger_than_the_memory_fails_with_words_and_is_never_fetched(
     gated: Gated,
 ) -> None:

@@ -34,7 +34,7 @@ class DecodedChunks:
         self._held = 0
         self._lock = threading.Lock()
         self._chunks: OrderedDict[Key, NDArray[Any]] = OrderedDict()
-        self._wishes: set[tuple[int, Hashable]] = set()
+        self._wishes: dict[tuple[int, Hashable], int] = {}  # bytes
         self._gone: deque[int] = deque()
 
     @property
@@ -56,17 +56,23 @@ class DecodedChunks:
     def share(self, owner: int, key: Hashable) -> float:
         """Return the bytes that `key` may want at one time, beside all others who want something.
 
-        Together they would otherwise want more than there is room for, and drive out each other's
-        chunks for ever.
+        An equal share, and what the others leave of theirs. Together they would otherwise want
+        more than there is room for, and drive out each other's chunks for ever.
         """
         with self._lock:
             self._forget_gone()
-            return _LOOKED_AT * self._limit / len(self._wishes | {(owner, key)})
+            others = [size for who, size in self._wishes.items() if who != (owner, key)]
+            room = _LOOKED_AT * self._limit
+            equal = room / (len(others) + 1)
+            return room - sum(min(size, equal) for size in others)
 
-    def set_wishing(self, owner: int, key: Hashable, wishing: bool) -> None:
-        """Count `key` among those who want something, or not any more."""
+    def set_wish(self, owner: int, key: Hashable, n_bytes: int) -> None:
+        """Note how much `key` wants; 0: nothing any more."""
         with self._lock:
-            (self._wishes.add if wishing else self._wishes.discard)((owner, key))
+            if n_bytes:
+                self._wishes[owner, key] = n_bytes
+            else:
+                self._wishes.pop((owner, key), None)
 
     def get(self, key: Key) -> NDArray[Any] | None:
         """Return a chunk (channels, z, y, x), or None; it counts as used now."""
@@ -106,7 +112,7 @@ class DecodedChunks:
     def _forget_gone(self) -> None:
         while self._gone:
             owner = self._gone.popleft()
-            self._wishes = {wish for wish in self._wishes if wish[0] != owner}
+            self._wishes = {who: n for who, n in self._wishes.items() if who[0] != owner}
             for key in [key for key in self._chunks if key[0] == owner]:
                 self._held -= self._chunks.pop(key).nbytes
 

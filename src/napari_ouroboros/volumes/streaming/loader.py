@@ -132,7 +132,7 @@ class ChunkLoader:
         with self._changed:
             self._later.pop(key, None)
             self._left_out.pop(key, None)
-            self._kept.set_wishing(self._owner, key, False)
+            self._kept.set_wish(self._owner, key, 0)
             if self._wanted.pop(key, None) is not None:
                 self._plan()
         self._tell()
@@ -184,7 +184,7 @@ class ChunkLoader:
         with self._changed:
             self._closed = True
             for key in self._wanted:
-                self._kept.set_wishing(self._owner, key, False)
+                self._kept.set_wish(self._owner, key, 0)
             self._wanted.clear()
             self._left_out.clear()
             self._later.clear()
@@ -204,7 +204,7 @@ class ChunkLoader:
         self._wanted.pop(key, None)
         if wish:
             self._wanted[key] = wish
-        self._kept.set_wishing(self._owner, key, bool(wish))
+        self._kept.set_wish(self._owner, key, sum(self._bytes[mip] for mip, _ in wish))
         self._plan()
 
     def _plan(self) -> None:
