@@ -34,7 +34,7 @@ OURS = {
     for name, value in vars(keys).items()
     if name.isupper() and isinstance(value, str)
 }
-ON_BOTH_SPACES = {"FLIP", "NEXT_SLICE", "PREVIOUS_SLICE"}
+ON_BOTH_SPACES = {"FLIP", "NEXT_SLICE", "PREVIOUS_SLICE", "CENTRE_HERE", "UP_SIDE_HERE"}
 ON_TRACES = {"INSERT_POINT", "WALK_ALONG", "UNDO", "REDO"}
 
 
@@ -95,9 +95,8 @@ def test_no_key_of_napari_is_shadowed(window: Callable[..., Any]) -> None:
             assert ours >= ON_BOTH_SPACES, f"{space}, {kind} layer"
             if layer is not None:
                 model.layers.remove(layer)
-            if space == "straightened":
-                assert "CENTRE_HERE" in ours
-                assert "UP_SIDE_HERE" in ours
+            if space == "straightened" and kind != "labels":  # which have an undo of their own
+                assert ours >= {"UNDO", "REDO"}
 
 
 def test_no_key_of_napari_is_shadowed_on_a_trace(window: Callable[..., Any]) -> None:

@@ -16,6 +16,8 @@ GO_TO_POSITION = "Shift-G"
 #: On the trace layer only.
 INSERT_POINT = "I"
 WALK_ALONG = "W"
+
+#: On the trace layer, and in the straightened view.
 UNDO = "Control-Z"
 REDO = "Control-Shift-Z"
 
@@ -24,8 +26,8 @@ TITLES = {
     FLIP: "flip between the volume and the straightened view",
     NEXT_SLICE: "next slice",
     PREVIOUS_SLICE: "previous slice",
-    CENTRE_HERE: "put the centre of the slice here (straightened view)",
-    UP_SIDE_HERE: "make this the up side here (straightened view)",
+    CENTRE_HERE: "put the centre of the slice under the cursor (straightened view)",
+    UP_SIDE_HERE: "make the side under the cursor the up side (straightened view)",
     COPY_POSITION: "copy the position under the cursor",
     GO_TO_POSITION: "go to the position in the clipboard",
     INSERT_POINT: "insert a point on the curve nearest to the cursor",

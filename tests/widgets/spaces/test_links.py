@@ -283,7 +283,13 @@ def test_centre_here_asks_the_active_trace_for_the_place_under_the_cursor(
     spaces.settle()
     handler.press_key(keys.CENTRE_HERE)
     handler.press_key(keys.UP_SIDE_HERE)
-    (s, nm), (map_, k, way) = asked
+    # The cursor counts, whichever canvas the keys go to.
+    of_volume = KeymapHandler()
+    of_volume.keymap_providers = [spaces.viewer]
+    assert of_volume.press_key(keys.CENTRE_HERE)
+    (s, nm), (map_, k, way), (s_again, nm_again) = asked
+    assert s_again == s
+    np.testing.assert_array_equal(nm_again, nm)
     assert s == pytest.approx(spaces.map.frames.s[9])
     np.testing.assert_allclose(nm, spaces.map.to_volume((9, 2.0, 15.0)))
     assert (map_, k) == (spaces.map, 9)
@@ -291,3 +297,18 @@ def test_centre_here_asks_the_active_trace_for_the_place_under_the_cursor(
     np.testing.assert_allclose(
         [way @ f.N[9], way @ f.B[9]], np.array([15 - 9.5, 2 - 6.5]) * spaces.map.pitch_nm, atol=1e-6
     )
+
+
+def test_undo_in_the_straightened_view_is_that_of_the_trace(spaces: Any) -> None:
+    from napari.utils.key_bindings import KeymapHandler
+
+    spaces.show_straightened()
+    trace = spaces.scene.traces.active
+    before = trace.state
+    trace.delete([0])
+    handler = KeymapHandler()
+    handler.keymap_providers = [spaces.scene.straight]
+    assert handler.press_key(keys.UNDO)
+    assert trace.state is before
+    assert handler.press_key(keys.REDO)
+    assert len(trace.state) == len(before) - 1

@@ -45,12 +45,17 @@ class LinkedSpaces:
         self.frame = RidingFrame(scene)
         self.cursor = LinkedCursor(scene, self.warm)
         self._bound: list[tuple[Any, str]] = []
-        both = {keys.NEXT_SLICE: self._next, keys.PREVIOUS_SLICE: self._previous}
-        self.bind(both)
         self.bind(
-            {keys.CENTRE_HERE: self._centre_here, keys.UP_SIDE_HERE: self._up_side_here},
-            both=False,
+            {
+                keys.NEXT_SLICE: self._next,
+                keys.PREVIOUS_SLICE: self._previous,
+                # Where the cursor is counts, not which canvas was clicked last.
+                keys.CENTRE_HERE: self._centre_here,
+                keys.UP_SIDE_HERE: self._up_side_here,
+            }
         )
+        # In the volume they are keys of the trace's layer; Labels have an undo of their own.
+        self.bind({keys.UNDO: self._undo, keys.REDO: self._redo}, both=False)
 
     @property
     def idle(self) -> bool:
@@ -78,6 +83,14 @@ class LinkedSpaces:
 
     def _previous(self, _viewer: Any = None) -> None:
         self.slices.step(-1)
+
+    def _undo(self, _viewer: Any = None) -> None:
+        if self._scene.traces.active is not None:
+            self._scene.traces.active.undo()
+
+    def _redo(self, _viewer: Any = None) -> None:
+        if self._scene.traces.active is not None:
+            self._scene.traces.active.redo()
 
     def _centre_here(self, _viewer: Any = None) -> None:
         self._at_cursor(_centre_here)
