@@ -59,7 +59,7 @@ def test_a_source_that_refuses_or_stays_silent(
     assert shell("straighten", state, "-o", tmp_path / "works.tif", *EM).worked()
     server.close()
     refused(
-        shell, tmp_path / "x.tif", state, *EM, "--timeout", "3", code=1, say=["refused", "em/info"]
+        shell, tmp_path / "x.tif", state, *EM, "--timeout", "20", code=1, say=["refused", "em/info"]
     )
     import socket
 

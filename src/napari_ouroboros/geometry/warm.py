@@ -17,6 +17,7 @@ from typing import Protocol
 from napari_ouroboros.errors import Cancelled
 
 _POLL = 0.1  # seconds between looks at a cancel signal
+_IDLE = 0.5  # seconds without work after which the thread ends
 
 
 class CancelSignal(Protocol):
@@ -96,8 +97,21 @@ def _kernel(key: Hashable, make: Callable[[], object]) -> _Kernel:
         return kernel
 
 
+def _next() -> _Kernel | None:
+    """Wait for a kernel to make; None: the thread is to end."""
+    global _worker
+    try:
+        return _waiting.get(timeout=_IDLE)
+    except queue.Empty:
+        with _lock:
+            if _waiting.empty():  # who asks holds the lock, and begins another thread now
+                _worker = None
+                return None
+        return _next()
+
+
 def _work() -> None:
-    while (kernel := _waiting.get()) is not None:
+    while (kernel := _next()) is not None:
         # A collection looks at all that numba makes, and stops every thread for up to 0.4 s: a
         # window would stutter. Without, none has to wait for more than some 5 ms.
         collecting = gc.isenabled()

@@ -257,7 +257,7 @@ def test_idle_and_forgotten_loaders_leave_no_thread(gated: Gated) -> None:
     gated.let(1000)
     loader.want("a", row(*range(8)))
     wait_until(lambda: loader.idle)
-    wait_until(lambda: not streaming_threads(), 2)
+    wait_until(lambda: not streaming_threads(), 10)
     assert gated.closed == 1  # and so its connections
     # They come back when there is something to do.
     loader.want("a", row(9))
@@ -276,7 +276,7 @@ def test_a_forgotten_loader_ends_its_threads(gated: Gated) -> None:
     assert reference() is None
     assert kept.held_bytes == 0
     gated.let(4)
-    wait_until(lambda: not streaming_threads(), 2)
+    wait_until(lambda: not streaming_threads(), 10)
 
 
 def test_close_ends_all_within_two_seconds(gated: Gated) -> None:

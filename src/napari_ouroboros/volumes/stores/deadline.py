@@ -19,7 +19,7 @@ from napari_ouroboros.errors import SourceError
 
 T = TypeVar("T")
 
-_IDLE_SECONDS = 1.0
+_IDLE_SECONDS = 0.5
 
 
 class Heartbeat:

@@ -141,6 +141,7 @@ class PositionBar(QWidget):
         self.field.returnPressed.connect(self._go)
         self.copy_button.clicked.connect(self.copy)
         self.follow.toggled.connect(self._follow_toggled)
+        self._last_said = ""
         self._soon = Soon(scene.deliver, self._show)
         scene.place.cursor_changed.connect(self._soon.request)
         scene.place.slice_changed.connect(self._soon.request)
@@ -148,6 +149,7 @@ class PositionBar(QWidget):
         scene.volumes_changed.connect(self._soon.request)
         links.warm.changed.connect(self._soon.request)
         links.said.connect(self._say)
+        scene.live.changed.connect(self._take_back)
         links.bind({keys.COPY_POSITION: self.copy, keys.GO_TO_POSITION: self.paste})
         self._show()
 
@@ -168,6 +170,7 @@ class PositionBar(QWidget):
         self._scene.volumes_changed.disconnect(self._soon.request)
         self._links.warm.changed.disconnect(self._soon.request)
         self._links.said.disconnect(self._say)
+        self._scene.live.changed.disconnect(self._take_back)
         for toggle in (self.frame_toggle, self.curve_toggle):
             toggle.close()
 
@@ -216,7 +219,15 @@ class PositionBar(QWidget):
         self._links.cursor.go_to_nm(nm)
 
     def _say(self, text: str) -> None:
-        self.banner.show_error(text)
+        """Say why a key could do nothing."""
+        self._last_said = text
+        self.banner.show_notice(text)
+
+    def _take_back(self) -> None:
+        """What a key could not do may be possible with another map."""
+        if self._last_said and self.banner.text == self._last_said:
+            self.banner.clear()
+        self._last_said = ""
 
     def _follow_toggled(self, value: bool) -> None:
         self._scene.place.follow = value
