@@ -128,13 +128,20 @@ def sample(
     )
 
 
-def start_compiling(interpolation: Interpolation, dtype: np.dtype[Any]) -> None:
-    """Begin to make the kernels ready that slices of such a volume need; returns at once."""
-    _compiled("mark", None, wait=False)
+def start_compiling(interpolation: Interpolation, dtype: np.dtype[Any]) -> bool:
+    """Begin to make the kernels ready that slices of such a volume need; returns at once.
+
+    Returns
+    -------
+    bool
+        Whether they are ready already.
+    """
+    marks = _compiled("mark", None, wait=False)
     bits = np.dtype(f"u{dtype.itemsize}")
-    _compiled(interpolation, bits if interpolation == "nearest" else dtype, wait=False)
+    samples = _compiled(interpolation, bits if interpolation == "nearest" else dtype, wait=False)
     # Last: its likeness is quick, and a run from the shell has its frames by now.
     is_ready(TRANSPORT, compile_transport)
+    return marks and samples
 
 
 def _range(dtype: np.dtype[Any]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
 
 
-def warm_up(volume: Volume, interpolation: str | None = None, kind: str | None = None) -> None:
+def warm_up(volume: Volume, interpolation: str | None = None, kind: str | None = None) -> bool:
     """Begin to compile the kernels for a volume's dtype, in a background thread; returns at once.
 
     For a window, as soon as a volume is chosen: compiling takes seconds the first time, and half
@@ -25,9 +25,14 @@ def warm_up(volume: Volume, interpolation: str | None = None, kind: str | None =
     kind : {"image", "segmentation"}, optional
         What the layer says of the volume.
 
+    Returns
+    -------
+    bool
+        Whether all of them are ready already.
+
     Raises
     ------
     UserError
         Linear or cubic interpolation of labels.
     """
-    start_compiling(choose_interpolation(volume, interpolation, kind), volume.dtype)
+    return start_compiling(choose_interpolation(volume, interpolation, kind), volume.dtype)

@@ -24,6 +24,7 @@ def _warm() -> None:
     from napari_ouroboros.geometry import Straightening, Trace
 
     import_module("pandas").DataFrame({"order": [0]})
+    _ = import_module("pint").get_application_registry().nm  # reads all units
     bend = Trace([(0.0, 0.0, 0.0), (10.0, 0.0, 0.0), (20.0, 5.0, 0.0), (30.0, 9.0, 1.0)])
     for trace in (bend, Trace(bend.points_nm[:3], closed=True), Trace(bend.points_nm, False, 1.0)):
         _ = Straightening(trace, 10, 10, 1.0, 1.0, twist=[(0.0, 0.0), (9.0, 5.0)]).frames

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Cancelled, Notice
 from napari_ouroboros.geometry import Straightening, Trace
+from napari_ouroboros.operations.warm_up import warm_up
 
 if TYPE_CHECKING:
     from napari_ouroboros.operations.plan import Cancel
@@ -161,6 +162,8 @@ class LiveContent:
         _, rows, columns = self.shape
         if want.axis or rows * columns * self.channels > _FEW_SAMPLES or self._map is None:
             return None
+        if not warm_up(self.volume, self.interpolation, self._preview.kind):
+            return None  # numpy beside a compiler at work is slow
         if not self.is_here(want, self.mip):
             return None
         try:
