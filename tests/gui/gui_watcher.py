@@ -1,7 +1,7 @@
 """Watches the GUI thread: how long it kept the user waiting, and what it did meanwhile.
 
-A timer of the GUI thread beats every 10 ms. When a beat is over 50 ms late, a thread samples the
-GUI thread's stack until the next one. The time of such a gap is filed sample by sample as
+A timer of the GUI thread beats every 10 ms. When a beat is late, a thread samples the GUI thread's
+stack until the next one; over 50 ms it is a gap. Its time is filed sample by sample as
 
 - ``paint``: napari, vispy and Qt draw;
 - ``layers``: napari adds or removes a layer, makes a canvas, or turns between 2D and 3D;
@@ -10,7 +10,8 @@ GUI thread's stack until the next one. The time of such a gap is filed sample by
 
 What no program can help is taken off: time in which the thread was ready to run and the machine
 ran something else (the kernel counts it), in which the whole machine stood still (another process
-beats, too), and Python's garbage collection. All three are printed with the gap.
+beats, too), and Python's garbage collection, whichever thread is at it: no other runs meanwhile.
+All three are printed with the gap.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class Gap:
     seconds : dict
         Of each class, without what is taken off.
     machine, gc : float
-        Seconds taken off: the processor was elsewhere; Python collected garbage.
+        Seconds taken off: the processor was elsewhere; Python collected garbage, in any thread.
     stacks : list of (class, seconds, stack)
     """
 
@@ -194,6 +195,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._collecting = 0.0
         self._collected = 0.0
+        self._collected_then = 0.0  # at the beat
         self._gui = threading.get_ident()
         self._schedule = Schedule(threading.get_native_id())
         self._machine = Machine()
@@ -273,15 +275,18 @@ class Watcher:
     # -- in the GUI thread ------------------------------------------------------------------
 
     def _beats(self) -> None:
+        # Noted here, because the watcher's thread may see the beat only after a collection.
+        self._collected_then = self._garbage_time()
         self._beat = time.monotonic()
 
     def _loop(self, runs: bool) -> None:
-        self._beat = time.monotonic()
+        self._beats()
         self._watching = runs
 
+    # -- in whichever thread it was that began to collect -----------------------------------
+
     def _garbage(self, phase: str, about: dict[str, Any]) -> None:
-        if threading.get_ident() != self._gui:
-            return
+        # Another thread's collection, too: it holds the interpreter's lock from begin to end.
         if phase == "start":
             self._collecting = time.monotonic()
         elif self._collecting:
@@ -297,15 +302,16 @@ class Watcher:
 
     def _watch(self) -> None:
         gap: Gap | None = None
+        owed = 0.0  # what was taken off beyond the time of a sample
         beat, before = self._beat, time.monotonic()
-        waited, collected = self._schedule.waited(), self._garbage_time()
+        waited, collected = self._schedule.waited(), self._collected_then
         while not self._end.wait(_PERIOD):
             now = time.monotonic()
             if self._beat != beat or not self._watching:
                 gap, beat, before = None, self._beat, self._beat
-                waited, collected = self._schedule.waited(), self._garbage_time()
+                waited, collected = self._schedule.waited(), self._collected_then
                 continue
-            if now - beat < BEAT + LATE:
+            if now - beat < BEAT + _PERIOD:
                 continue
             frame = sys._current_frames().get(self._gui)
             if frame is None or self._beat != beat:
@@ -314,21 +320,24 @@ class Watcher:
             del frame
             if gap is None:
                 gap = Gap(self.doing, beat)
-                self.gaps.append(gap)
-                before = beat
+                before, owed = beat, 0.0
             kind = classify(stack)
             if stack[-1].function == "wait_until" and self._painted > beat:
                 # No Python runs: Qt shows on the screen what a canvas has just drawn, which is
                 # when a software renderer works.
                 kind = "paint"
             queued, garbage = self._schedule.waited() - waited, self._garbage_time() - collected
+            now = time.monotonic()  # with both: a collection may have come since the stack was seen
             waited, collected = waited + queued, collected + garbage
             gap.machine += queued
             gap.gc += garbage
-            own = max(0.0, now - before - queued - garbage)
+            own = now - before - queued - garbage + owed
+            own, owed = max(0.0, own), min(0.0, own)
             gap.seconds[kind] += own
             gap.stacks.append((kind, own, stack))
             before = now
+            if now - beat >= BEAT + LATE and not (self.gaps and self.gaps[-1] is gap):
+                self.gaps.append(gap)
 
     def _take_off_machine(self, gap: Gap) -> None:
         """Take off the time in which another process stood still as well."""

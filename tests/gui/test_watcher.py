@@ -5,6 +5,7 @@ And the watcher sees what it is there for: without these tests it could be blind
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -212,3 +213,38 @@ def test_a_gap_is_as_long_as_it_was(window: Callable[..., Any]) -> None:
         found = worst.seconds["ours"] + worst.machine + worst.gc
         assert found == pytest.approx(seconds, abs=0.03)
     assert watcher.worst("ours", "nothing") is None
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_garbage_collection_is_taken_off(window: Callable[..., Any], elsewhere: bool) -> None:
+    """Also another thread's: no other runs meanwhile."""
+    window()
+    much = [[[k]] for k in range(1_500_000)]
+    took: list[float] = []
+
+    def collect() -> None:
+        start = time.monotonic()
+        gc.collect()
+        took.append(time.monotonic() - start)
+
+    def begin() -> None:
+        if elsewhere:
+            thread = threading.Thread(target=collect)
+            thread.start()
+            while thread.is_alive():
+                np.zeros(100).sum()  # at work as far as the interpreter lets it
+        else:
+            collect()
+        end = time.monotonic() + 0.08
+        while time.monotonic() < end:  # the watcher's thread, too, sees nothing while it lasts
+            pass
+
+    with Watcher() as watcher, watcher.during("collect"):
+        later(begin)
+        wait_until(lambda: took, "the collection")
+        settle(turns=20)
+    del much
+    assert took[0] > 0.2  # enough to be told from the rest
+    gap = max(watcher.gaps, key=lambda each: each.gc)
+    assert gap.gc > 0.5 * took[0]
+    assert gap.seconds["ours"] < 0.08 + 0.5 * took[0]

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 import numpy as np
+from gui_loop import GuiLoop
 from napari.components import ViewerModel
 
 from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
@@ -47,3 +51,36 @@ def test_the_picture_of_the_axes_has_short_names_and_the_layers_keep_theirs() ->
         assert viewer.dims.axis_labels == ("slice", "row", "col")
     assert viewer.layers.axis_labels == ("slice", "row", "column")
     overlays.close()
+
+
+def test_each_has_a_turn_of_its_own() -> None:
+    viewer, loop = ViewerModel(), GuiLoop()
+    overlays = ScaleAndAxes(viewer, loop.deliver)
+    add(viewer)
+    seen = [shown(viewer)]
+    for _ in range(2):
+        loop.turn()
+        seen.append(shown(viewer))
+    assert seen == [(False, False), (True, False), (True, True)]
+    overlays.close()
+
+
+def test_what_has_gone_or_closed_meanwhile_stays_away() -> None:
+    viewer, loop = ViewerModel(), GuiLoop()
+    overlays = ScaleAndAxes(viewer, loop.deliver)
+    add(viewer)
+    viewer.layers.clear()
+    loop.turn()
+    assert shown(viewer) == (False, False)
+    add(viewer)
+    overlays.close()
+    loop.turn()
+    assert shown(viewer) == (False, False)
+    other = ViewerModel()
+    ScaleAndAxes(other, loop.deliver)
+    add(other)
+    kept = ref(other)
+    del other
+    gc.collect()
+    assert kept() is None
+    loop.turn()

@@ -32,6 +32,7 @@ from napari_ouroboros.widgets.open.tree import FoundTree
 from napari_ouroboros.widgets.open.voxel_size import HOW, parse_voxel_size
 from napari_ouroboros.widgets.preferences import apply_memory, preferences
 from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.scene.warm import wait_until_warm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -226,7 +227,9 @@ class OpenDock(ScrollDock):
             def report(done: int, total: int) -> None:
                 deliver(lambda: _advance(dock, token, done, total))
 
-            return prepare(found, chosen, token, report)
+            ready = prepare(found, chosen, token, report)
+            wait_until_warm(token)  # napari's first layer and point need it in the GUI thread
+            return ready
 
         self._start("Opening", None, "layers", self._after)
         self._jobs.run(

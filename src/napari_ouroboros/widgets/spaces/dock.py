@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -10,6 +11,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, Q
 
 from napari_ouroboros.widgets import keys
 from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.scene.warm import when_warm
 from napari_ouroboros.widgets.spaces.canvas import (
     SidePanels,
     look_away,
@@ -68,7 +70,10 @@ class StraightDock(QWidget):
         super().__init__()
         self.scene = scene_of(napari_viewer)
         self.view = make_canvas(self.scene.straight)
-        self._overlays = [ScaleAndAxes(model) for model in (self.scene.viewer, self.scene.straight)]
+        self._overlays = [
+            ScaleAndAxes(model, partial(when_warm, self.scene.deliver))
+            for model in (self.scene.viewer, self.scene.straight)
+        ]
         self._narrow: list[NarrowControls] = []
         self.links = LinkedSpaces(self.scene)
         self.panels: SidePanels | None = None

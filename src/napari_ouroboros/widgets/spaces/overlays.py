@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_ouroboros.widgets.background import Deliver
+
 #: napari's picture of the axes has room for three letters; a layer's own axes keep their names.
 _SHORT = {"column": "col"}
+
+
+#: In the order in which they are shown.
+_BOTH = ("scale_bar", "axes")
+
+
+def _at_once(function: Callable[[], None]) -> None:
+    function()
 
 
 class ScaleAndAxes:
@@ -19,11 +31,16 @@ class ScaleAndAxes:
     Parameters
     ----------
     viewer : ViewerModel
+    deliver : callable, optional
+        Calls a function when the event loop turns: napari needs up to 0.1 s to make each of the
+        two, which is not to be added to the layer's own time. Default: at once.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, deliver: Deliver = _at_once) -> None:
         self._viewer = viewer
+        self._deliver = deliver
         self._shown = False
+        self._closed = False
         axes = viewer.canvas.overlays.axes
         axes.labels = True
         axes.box = False
@@ -35,19 +52,40 @@ class ScaleAndAxes:
 
     def close(self) -> None:
         """Leave everything as it is now."""
+        self._closed = True
         self._viewer.layers.events.inserted.disconnect(self._follow)
         self._viewer.layers.events.removed.disconnect(self._follow)
         self._viewer.dims.events.axis_labels.disconnect(self._shorten)
 
     def _follow(self, _event: Any = None) -> None:
-        overlays = self._viewer.canvas.overlays
         anything = bool(self._viewer.layers)
-        if anything != self._shown or not anything:
-            self._shown = anything
-            overlays.scale_bar.visible = overlays.axes.visible = anything
+        if not anything:
+            for name in _BOTH:
+                getattr(self._viewer.canvas.overlays, name).visible = False
+        elif not self._shown:
+            self._later(_BOTH)
+        self._shown = anything
+
+    def _later(self, names: tuple[str, ...]) -> None:
+        me = ref(self)
+        self._deliver(lambda: _show(me, names))
+
+    def _show(self, names: tuple[str, ...]) -> None:
+        if self._closed or not self._viewer.layers:
+            return
+        getattr(self._viewer.canvas.overlays, names[0]).visible = True
+        if names[1:]:
+            self._later(names[1:])
 
     def _shorten(self, _event: Any = None) -> None:
         dims = self._viewer.dims
         short = tuple(_SHORT.get(label, label) for label in dims.axis_labels)
         if short != dims.axis_labels:
             dims.axis_labels = short
+
+
+def _show(overlays: ref[ScaleAndAxes], names: tuple[str, ...]) -> None:
+    """Held weakly: what waits for its turn keeps no closed window alive."""
+    found = overlays()
+    if found is not None:
+        found._show(names)
