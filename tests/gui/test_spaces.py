@@ -12,7 +12,7 @@ import pytest
 from leaks import Alive, callbacks_of, grown, mouse_and_keys, viewer_emitters
 from napari.qt import QtViewer
 from qtpy.QtWidgets import QApplication, QDockWidget, QScrollArea
-from real_events import Person, canvas_pixel, on_screen, wait_until
+from real_events import Person, canvas_pixel, on_screen, settle, wait_until
 from small_scene import make_scene
 
 from napari_ouroboros.volumes import open_volume
@@ -45,7 +45,18 @@ def open_window(make: Callable[..., Any], folder: Path, arranged: bool = False) 
     else:
         viewer.window.add_dock_widget(StraightDock(viewer), name="Straightened view", area="right")
     wait_until(lambda: scene.live.idle and scene.live.state.map, "the map")
+    put_together(viewer)
     return viewer
+
+
+def put_together(viewer: Any) -> None:
+    """Wait for what comes to a window turn by turn."""
+    scene, done = scene_of(viewer), []
+    both = [model.canvas.overlays for model in (viewer, scene.straight) if model.layers]
+    wait_until(lambda: all(x.scale_bar.visible and x.axes.visible for x in both), "scale and axes")
+    scene.deliver(lambda: done.append(True))
+    wait_until(lambda: done, "what was delivered")
+    settle(turns=20)
 
 
 def dock_in(viewer: Any) -> StraightDock:
@@ -58,7 +69,7 @@ def with_image(viewer: Any) -> Any:
     scene = scene_of(viewer)
     map_ = scene.live.state.map
     assert map_ is not None
-    return scene.straight.add_image(
+    image = scene.straight.add_image(
         np.random.default_rng(0).integers(0, 255, map_.shape).astype(np.uint8),
         name="mine",
         scale=(map_.mean_spacing_nm, map_.pitch_nm, map_.pitch_nm),
@@ -66,6 +77,8 @@ def with_image(viewer: Any) -> Any:
         axis_labels=("slice", "row", "column"),
         contrast_limits=(0, 255),
     )
+    put_together(viewer)
+    return image
 
 
 @pytest.fixture
@@ -181,6 +194,7 @@ def test_real_hovering_moves_the_other_spaces_mark(window: Any, person: Person) 
     wanted = scene.live.state.map.to_volume(index)
     # To a canvas pixel of the straightened view.
     step = 1.5 / scene.straight.scene.camera.zoom
+    wait_until(lambda: np.allclose(scene.place.nm, wanted, rtol=0, atol=step), "the place", 2)
     np.testing.assert_allclose(scene.place.nm, wanted, atol=step)
     assert "slice 20, row 25, column 12" in dock.bar.labels[1].text()
     person.move(on_screen(viewer, wanted))

@@ -17,10 +17,13 @@ _SHOWS = ("napari._qt", "napari._vispy", "vispy")
 
 
 def let_go(model: ViewerModel) -> None:
-    """Disconnect every widget and visual of napari's from a model, its parts and its layers.
-
-    Scale bar, axes and the like keep theirs: nobody changes them while there is no canvas.
-    """
+    """Disconnect every widget and visual of napari's from a model, its parts and its layers."""
+    for overlays in (model.canvas.overlays, model.scene.overlays):
+        for overlay in overlays.values():
+            # Scale bar, axes and the like have psygnal's signals, and nobody listens to them but
+            # the canvas.
+            for signal in overlay.events.signals.values():
+                signal.disconnect()
     for group in _groups(model):
         for emitter in (group, *group.emitters.values()):
             # Emitters are made when they are first asked for.
