@@ -73,6 +73,19 @@ def test_no_collection_meanwhile_and_again_afterwards() -> None:
     assert gc.isenabled()
 
 
+def test_a_window_has_its_turn_often_meanwhile_and_all_is_as_before() -> None:
+    before, seen = sys.getswitchinterval(), []
+
+    def fail() -> None:
+        seen.append(sys.getswitchinterval())
+        raise RuntimeError("no compiler")
+
+    with pytest.raises(RuntimeError, match="no compiler"):
+        warm.wait_until_ready(object(), fail)
+    assert seen[0] < 0.001 < before
+    assert sys.getswitchinterval() == before
+
+
 LEAVING = """
 import time
 from napari_ouroboros.geometry import warm

@@ -10,6 +10,7 @@ import atexit
 import gc
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Hashable
 from typing import Protocol
@@ -18,6 +19,7 @@ from napari_ouroboros.errors import Cancelled
 
 _POLL = 0.1  # seconds between looks at a cancel signal
 _IDLE = 0.5  # seconds without work after which the thread ends
+_TURN = 0.0005  # seconds after which a kernel in the making lets other threads go on
 
 
 class CancelSignal(Protocol):
@@ -113,15 +115,18 @@ def _next() -> _Kernel | None:
 def _work() -> None:
     while (kernel := _next()) is not None:
         # A collection looks at all that numba makes, and stops every thread for up to 0.4 s: a
-        # window would stutter. Without, none has to wait for more than some 5 ms.
-        collecting = gc.isenabled()
+        # window would stutter. And each time a window comes back from Qt or OpenGL it waits for
+        # the interpreter's turn, of 5 ms if nobody says otherwise.
+        collecting, turn = gc.isenabled(), sys.getswitchinterval()
         gc.disable()
+        sys.setswitchinterval(min(turn, _TURN))
         try:
             with _at_work:
                 kernel.make()
         except BaseException as error:  # noqa: BLE001  # raised to who asks for the kernel
             kernel.error = error
         finally:
+            sys.setswitchinterval(turn)
             if collecting:
                 gc.enable()
         kernel.done.set()
