@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from napari_ouroboros.neuroglancer import State, read_state, write_state
     from napari_ouroboros.operations import (
         BackprojectReport,
+        MeasureReport,
         StraightenReport,
         backproject,
+        measure,
         outside,
         straighten,
         straighten_to,
@@ -38,6 +40,7 @@ __all__ = [
     "Cancelled",
     "DestinationError",
     "Level",
+    "MeasureReport",
     "Notice",
     "OuroborosError",
     "SourceError",
@@ -49,6 +52,7 @@ __all__ = [
     "Volume",
     "__version__",
     "backproject",
+    "measure",
     "open_volume",
     "outside",
     "read_state",
@@ -70,8 +74,10 @@ _ROOMS = {
     "neuroglancer": ("State", "read_state", "write_state"),
     "operations": (
         "BackprojectReport",
+        "MeasureReport",
         "StraightenReport",
         "backproject",
+        "measure",
         "outside",
         "straighten",
         "straighten_to",

@@ -153,6 +153,43 @@ def check(options: argparse.Namespace) -> None:
         raise OuroborosError("the round trip is not what was promised: please report this")
 
 
+def measure(options: argparse.Namespace) -> None:
+    """Labels in nm, per slice and as a whole."""
+    from pathlib import Path
+
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.operations.measure_job import MeasureJob
+    from napari_ouroboros.operations.outputs import check_free
+
+    table = None if options.output is None else Path(options.output)
+    if table is not None:
+        if table.is_dir():
+            raise UserError(f"{table} is a folder; give the table a name, such as labels.csv")
+        check_free(table, options.overwrite)
+    with MeasureJob(
+        options.labels,
+        Straightening.load(options.recipe),
+        options.keep,
+        memory=options.memory * 2**20,
+        timeout=options.timeout,
+        threads=options.threads,
+    ) as job:
+        if options.dry_run:
+            print_plan(job.plan(), options, {"shape": job.straightening.shape})
+            return
+        with bar("measuring", "slab", options) as progress:
+            report = job.run(progress, options.stop)
+            if table is not None:
+                report.write_csv(table)
+                options.finished = table
+    if options.json:
+        print(json.dumps({"table": None if table is None else str(table), **report.facts()}))
+        return
+    print(report.text)
+    if table is not None:
+        print(f"{table}: {len(report.slices)} lines, one per label and slice")
+
+
 def info(options: argparse.Namespace) -> None:
     """What a volume, a state or a recipe is."""
     from napari_ouroboros.operations.info import as_text, describe
@@ -180,5 +217,5 @@ def demo(options: argparse.Namespace) -> None:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
-    command.__name__: command for command in (demo, straighten, backproject, check, info)
+    command.__name__: command for command in (demo, straighten, backproject, check, measure, info)
 }

@@ -17,6 +17,7 @@ _WITHOUT_EFFECT = {
     "demo": {"memory", "threads", "cache", "reader", "missing", "timeout"},
     "backproject": {"cache", "reader", "missing"},
     "check": {"overwrite"},
+    "measure": {"cache", "reader", "missing"},
     "info": {"memory", "threads", "cache", "missing", "overwrite"},
 }
 
@@ -110,6 +111,17 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("source", metavar="STATE|RECIPE", help="JSON file, or link of a state")
     _map_options(check)
     _everywhere(check)
+
+    measure = commands.add_parser(
+        "measure", help="lengths, areas and volumes of labels, per slice and as a whole"
+    )
+    measure.add_argument("labels", metavar="LABELS", help=".tif, .npy, .zarr, N5 or precomputed")
+    measure.add_argument("--recipe", required=True, help="written by straighten")
+    measure.add_argument(
+        "-o", "--output", metavar="CSV", help="table with a line per label and slice"
+    )
+    measure.add_argument("--keep", type=int, nargs="+", metavar="ID", help="only these labels")
+    _everywhere(measure)
 
     info = commands.add_parser("info", help="what a volume, a state or a recipe is")
     info.add_argument(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from napari_ouroboros.operations.backproject_job import backproject
 from napari_ouroboros.operations.backproject_report import BackprojectReport
+from napari_ouroboros.operations.measure_job import measure
+from napari_ouroboros.operations.measure_report import MeasureReport
 from napari_ouroboros.operations.outside_volume import outside
 from napari_ouroboros.operations.preview import Preview
 from napari_ouroboros.operations.round_trip import CheckReport, check
@@ -14,10 +16,12 @@ from napari_ouroboros.operations.warm_up import warm_up
 __all__ = [
     "BackprojectReport",
     "CheckReport",
+    "MeasureReport",
     "Preview",
     "StraightenReport",
     "backproject",
     "check",
+    "measure",
     "outside",
     "straighten",
     "straighten_to",
