@@ -1,0 +1,260 @@
+"""The chunks of a label array: files of a zarr (version 3) array, and the last of them decoded.
+
+A chunk in memory is never written to: whoever changes it puts a new one in its place, on disk by
+renaming a finished file. So readers see whole chunks without waiting for anybody, a process that
+is killed leaves whole chunks, and a hard link to a file is a copy of it for good.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ouroboros.errors import SourceError, UserError, one_line
+from napari_ouroboros.volumes.writing.disk import destination_errors
+
+Index = tuple[int, int, int]
+
+METADATA = "zarr.json"
+_NAME = re.compile(r"c\.(\d+)\.(\d+)\.(\d+)")
+# What a chunk's dictionary entries take besides its voxels, about.
+_ENTRY_BYTES = 512
+
+
+class ChunkFiles:
+    """Chunks by their index; None is one in which nothing is painted, and which has no file.
+
+    Parameters
+    ----------
+    folder : Path
+    shape, chunk : (int, int, int)
+        Of the array and of a chunk: (slices, rows, columns). Chunks at the end are stored whole.
+    dtype : dtype
+    cache_bytes : int
+        Limit of the decoded chunks that are kept.
+    """
+
+    def __init__(
+        self, folder: Path, shape: Index, chunk: Index, dtype: np.dtype[Any], cache_bytes: int
+    ) -> None:
+        self.folder, self.shape, self.chunk, self.dtype = folder, shape, chunk, dtype
+        self._limit = cache_bytes
+        self._size = int(np.prod(chunk)) * dtype.itemsize + _ENTRY_BYTES
+        self._lock = threading.Lock()
+        self._cached: OrderedDict[Index, NDArray[Any]] = OrderedDict()  # longest unused first
+        # How often each chunk was written: a reader must not keep what has been replaced since.
+        self._written: dict[Index, int] = {}
+        self._unsynced: set[Index] = set()
+        with os.scandir(folder) as entries:
+            found = [_NAME.fullmatch(entry.name) for entry in entries]
+        self._stored = {(int(m[1]), int(m[2]), int(m[3])) for m in found if m}
+
+    def stored(self) -> list[Index]:
+        """Indices of the chunks in which something is painted, in order."""
+        with self._lock:
+            return sorted(self._stored)
+
+    def path(self, index: Index) -> Path:
+        """Where a chunk lies, if it is stored."""
+        return self.folder / f"c.{index[0]}.{index[1]}.{index[2]}"
+
+    def get(self, index: Index) -> NDArray[Any] | None:
+        """A chunk, not to be written to; None: it is all 0.
+
+        Raises
+        ------
+        SourceError
+            The file is broken, or somebody else took it away.
+        """
+        while True:
+            with self._lock:
+                if index not in self._stored:
+                    return None
+                if (chunk := self._cached.get(index)) is not None:
+                    self._cached.move_to_end(index)
+                    return chunk
+                written = self._written.get(index, 0)
+            try:
+                data = self.path(index).read_bytes()
+            except FileNotFoundError as error:
+                if self._written.get(index, 0) != written:
+                    continue  # emptied while we looked
+                raise SourceError(f"the chunk {self.path(index)} of the labels is gone") from error
+            except OSError as error:
+                why = one_line(error.strerror or error)
+                raise SourceError(f"cannot read {self.path(index)}: {why}") from error
+            chunk = self._decode(data, index)
+            with self._lock:
+                if self._written.get(index, 0) == written:
+                    self._keep(index, chunk)
+            return chunk
+
+    def put(self, index: Index, chunk: NDArray[Any]) -> None:
+        """Store a chunk, which is the cache's from now on; all 0 takes its file away.
+
+        One writer at a time; readers need not care.
+
+        Raises
+        ------
+        DestinationError
+            The disk is full or read-only; what was there before is there still.
+        """
+        path = self.path(index)
+        if not chunk.any():
+            with self._lock:
+                self._stored.discard(index)
+                self._cached.pop(index, None)
+                self._unsynced.discard(index)
+                self._written[index] = self._written.get(index, 0) + 1
+            with destination_errors(self.folder):
+                path.unlink(missing_ok=True)
+            return
+        chunk.setflags(write=False)
+        data = encode(chunk)
+        # Always the same name: what a killed process leaves is overwritten the next time.
+        unfinished = path.with_name(f".{path.name}.partial")
+        with destination_errors(self.folder, len(data)):
+            unfinished.write_bytes(data)
+            os.replace(unfinished, path)
+        with self._lock:
+            self._stored.add(index)
+            self._unsynced.add(index)
+            self._written[index] = self._written.get(index, 0) + 1
+            self._keep(index, chunk)
+
+    def sync(self) -> None:
+        """Wait until the disk has what was stored: a power failure then takes nothing of it."""
+        with self._lock:
+            waiting, self._unsynced = self._unsynced, set()
+        with destination_errors(self.folder):
+            for path in [*map(self.path, sorted(waiting)), self.folder]:
+                try:
+                    handle = os.open(path, os.O_RDONLY)
+                except FileNotFoundError:
+                    continue  # emptied since
+                except PermissionError:
+                    if path == self.folder:
+                        continue  # Windows opens no folders
+                    raise
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+    def _keep(self, index: Index, chunk: NDArray[Any]) -> None:
+        self._cached[index] = chunk
+        self._cached.move_to_end(index)
+        while len(self._cached) * self._size > self._limit and len(self._cached) > 1:
+            self._cached.popitem(last=False)
+
+    def _decode(self, data: bytes, index: Index) -> NDArray[Any]:
+        import imagecodecs
+
+        size = int(np.prod(self.chunk)) * self.dtype.itemsize
+        try:
+            decoded = imagecodecs.zstd_decode(data, out=size)
+            chunk = np.frombuffer(decoded, self.dtype.newbyteorder("<")).reshape(self.chunk)
+        except (imagecodecs.ZstdError, ValueError) as error:
+            raise SourceError(
+                f"the chunk {self.path(index)} of the labels is broken; take it from a saved "
+                "session, or delete the file to lose only this part"
+            ) from error
+        chunk = chunk.astype(self.dtype, copy=False)
+        chunk.setflags(write=False)
+        return chunk
+
+
+def encode(chunk: NDArray[Any]) -> bytes:
+    """Bytes of a chunk's file."""
+    import imagecodecs
+
+    little = np.ascontiguousarray(chunk, chunk.dtype.newbyteorder("<"))
+    return bytes(imagecodecs.zstd_encode(little.tobytes(), level=1))
+
+
+def metadata(
+    shape: Index, chunk: Index, dtype: np.dtype[Any], attributes: dict[str, Any]
+) -> dict[str, Any]:
+    """What ``zarr.json`` says of such an array."""
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape),
+        "data_type": dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
+        # All chunks in one folder: a folder for each slice would take longer than its chunks.
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+        "fill_value": 0,
+        "codecs": [
+            {"name": "bytes", "configuration": {"endian": "little"}},
+            {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
+        ],
+        "dimension_names": ["slice", "row", "column"],
+        "attributes": attributes,
+    }
+
+
+def read_metadata(folder: Path) -> tuple[Index, Index, np.dtype[Any], dict[str, Any]]:
+    """Shape, chunk, dtype and attributes of an array that `metadata` describes.
+
+    Raises
+    ------
+    UserError
+        Nothing there, or another kind of array.
+    SourceError
+        It cannot be read.
+    """
+    path = folder / METADATA
+    try:
+        found = json.loads(path.read_bytes())
+        shape = three_sizes(found["shape"], "the shape of labels")
+        chunk = three_sizes(found["chunk_grid"]["configuration"]["chunk_shape"], "a chunk")
+        dtype = checked_dtype(found["data_type"])
+        attributes = dict(found.get("attributes", {}))
+        same = found == metadata(shape, chunk, dtype, attributes)
+    except FileNotFoundError as error:
+        raise UserError(f"there are no labels in {folder}: it has no {METADATA}") from error
+    except OSError as error:
+        why = one_line(error.strerror or error)
+        raise SourceError(f"cannot read {path}: {why}") from error
+    except (ValueError, KeyError, TypeError, AttributeError):
+        same = False
+    if not same:
+        raise UserError(
+            f"{folder} is no label array of this program, or its {METADATA} is broken; other "
+            "arrays of labels can be opened as a volume"
+        )
+    return shape, chunk, dtype, attributes
+
+
+def checked_dtype(dtype: Any) -> np.dtype[Any]:
+    """An unsigned dtype in the machine's own byte order; UserError for any other."""
+    try:
+        found = np.dtype(dtype).newbyteorder("=")
+    except TypeError as error:
+        raise UserError(f"{dtype!r} is no dtype; use uint8, uint16, uint32 or uint64") from error
+    if found.kind != "u":
+        raise UserError(f"labels are uint8, uint16, uint32 or uint64, not {found}")
+    return found
+
+
+def three_sizes(numbers: Any, what: str) -> Index:
+    """Three lengths (slices, rows, columns); UserError if they are none."""
+    try:
+        k, r, c = (int(n) for n in numbers)
+        good = min(k, r, c) > 0 and [k, r, c] == list(numbers)
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise UserError(
+            f"{what} must be three whole numbers over 0, (slices, rows, columns); it is {numbers!r}"
+        )
+    return k, r, c
