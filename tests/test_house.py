@@ -28,11 +28,15 @@ MAY_IMPORT = {
     "neuroglancer": {"errors", "geometry", "volumes"},
     "operations": {"errors", "geometry", "volumes", "neuroglancer"},
     "cli": {"errors", "geometry", "volumes", "neuroglancer", "operations"},
+    "session": {"errors", "geometry", "volumes"},
     "layers": {"errors", "geometry", "volumes"},
     "reader": {"errors", "geometry", "volumes", "neuroglancer", "operations", "layers"},
     "writer": {"errors", "geometry", "volumes", "neuroglancer", "operations"},
     "sample_data": {"layers", "widgets"},
-    "widgets": {"errors", "geometry", "volumes", "neuroglancer", "operations", "layers", "reader"},
+    "widgets": {
+        *("errors", "geometry", "volumes", "neuroglancer", "operations", "layers", "reader"),
+        "session",
+    },
 }
 WINDOW = {"qtpy", "napari", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide6", "vispy"}
 HEAVY = {
