@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from napari_ouroboros.cli.printing import bar, print_plan, print_report
 from napari_ouroboros.cli.scene import from_recipe, from_state, limits
 from napari_ouroboros.errors import OuroborosError, UserError
+
+if TYPE_CHECKING:
+    from napari_ouroboros.operations import BackprojectReport
 
 
 def straighten(options: argparse.Namespace) -> None:
@@ -105,9 +109,25 @@ def backproject(options: argparse.Namespace) -> None:
     if report.coarser_mips:
         mips = ", ".join(map(str, report.coarser_mips))
         lines.append(f"coarser levels by majority: mip {mips}")
-    form = "zarr" if report.path.suffix == ".zarr" else "precomputed"
-    lines.append(f"its address for napari and for states: {form}://file://{report.path}")
+    if job.output == "tiff":
+        lines.append(_where(report))
+    else:
+        form = "zarr" if job.output == "zarr" else "precomputed"
+        lines.append(f"its address for napari and for states: {form}://file://{report.path}")
     print_report(report, options, "\n".join(lines))
+
+
+def _where(report: BackprojectReport) -> str:
+    """Which part of the volume a TIFF holds."""
+    assert report.bounds is not None
+    assert report.corner_nm is not None
+    size = " x ".join(str(high - low) for low, high in report.bounds)
+    first = ", ".join(str(low) for low, _ in report.bounds)
+    corner = ", ".join(f"{c:g}" for c in report.corner_nm)
+    return (
+        f"it holds {size} voxels (zyx) of mip {report.mip}, from array index {first}; its corner "
+        f"lies at {corner} nm"
+    )
 
 
 def check(options: argparse.Namespace) -> None:

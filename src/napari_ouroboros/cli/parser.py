@@ -73,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="written by straighten; several LABELS need one each, in their order",
     )
     back.add_argument(
-        "-o", "--output", metavar="DEST", required=True, help="precomputed folder, or .zarr"
+        "-o", "--output", metavar="DEST", required=True, help="precomputed folder, .zarr, or .tif"
     )
     back.add_argument("--mip", type=int, help="level to label; default the recipe's")
     back.add_argument("--keep", type=int, nargs="+", metavar="ID", help="only these labels")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -111,6 +111,20 @@ def block_box(
 ) -> Box:
     """Array indices of a chunk, clipped at the end of an array of `shape`."""
     z, y, x = ((i * c, min((i + 1) * c, n)) for i, c, n in zip(index, chunk, shape, strict=True))
+    return z, y, x
+
+
+def block_bounds(
+    indices: Iterable[tuple[int, int, int]], chunk: tuple[int, int, int], shape: Sequence[int]
+) -> Box | None:
+    """Array indices of the box around chunks, clipped as in `block_box`; None without any."""
+    table = np.array(sorted(indices))
+    if not len(table):
+        return None
+    z, y, x = (
+        (int(a) * c, min((int(b) + 1) * c, n))
+        for a, b, c, n in zip(table.min(0), table.max(0), chunk, shape, strict=True)
+    )
     return z, y, x
 
 

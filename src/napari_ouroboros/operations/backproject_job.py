@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Unpack
@@ -15,22 +15,30 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening
-from napari_ouroboros.geometry.touched import block_box
+from napari_ouroboros.geometry.touched import block_bounds, block_box
 from napari_ouroboros.operations.backproject_report import (
     BackprojectOptions,
     BackprojectReport,
     notice_empty,
+    what_is_empty,
 )
 from napari_ouroboros.operations.destination import (
     Scale,
     check_coarser,
-    label_folder,
+    check_form,
+    conflict_folder,
+    corner_nm,
+    label_place,
+    label_tiff,
     label_writer,
     notice_shift,
+    notice_wide,
     scales_of,
     staged,
+    staged_file,
 )
 from napari_ouroboros.operations.gather import Block, Gatherer, LabelGrid
+from napari_ouroboros.operations.label_inputs import open_stack, result_dtype
 from napari_ouroboros.operations.merge import TouchedBlock, merge, touched_blocks
 from napari_ouroboros.operations.outputs import CHUNK, check_free
 from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
@@ -39,9 +47,10 @@ from napari_ouroboros.operations.sampler import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
-    from napari_ouroboros.volumes.labels.label_stack import LabelStack
     from napari_ouroboros.volumes.level import Index
     from napari_ouroboros.volumes.writing.chunk_writer import ChunkWriter, WrittenVolume
+    from napari_ouroboros.volumes.writing.label_tiff import LabelTiff
+    from napari_ouroboros.volumes.writing.staging import StagedFile, StagedFolder
 
 # Bytes of shard indices that are kept while a pyramid is made.
 _INDEX_CACHE = 16 * 2**20
@@ -73,7 +82,9 @@ def backproject(
     straightening : Straightening, or a list of them
         The map that the labels belong to.
     destination : path or ``precomputed://file://...``
-        A folder: Neuroglancer precomputed, or OME-Zarr where the name ends in ``.zarr``.
+        A folder: Neuroglancer precomputed, or OME-Zarr where the name ends in ``.zarr``. Or a
+        ``.tif``: the box of the chunks that hold labels, one page for each plane in z; where the
+        box begins is noted in it and in the report.
     like : Volume, optional
         The source. Default: what the recipe recorded of it; it need not be reachable.
     mip : int, optional
@@ -116,7 +127,8 @@ def backproject(
     Raises
     ------
     UserError
-        Labels of another shape or recipe, negative or fractional ids, a destination that exists.
+        Labels of another shape or recipe, negative or fractional ids, a destination that exists,
+        nothing to put into a TIFF.
     DestinationError, SourceError, Cancelled
         The destination is as it was before.
     """
@@ -149,15 +161,10 @@ class BackprojectJob:
         command: str | None = None,
     ) -> None:
         self.start = time.monotonic()
-        self.path, self.output = label_folder(destination)
-        if sharded and self.output == "zarr":
-            raise UserError(
-                "OME-Zarr results are not sharded; write a precomputed folder, or no shards"
-            )
+        self.path, self.output = label_place(destination)
+        check_form(self.output, pyramid, sharded)
         self.sharded = sharded
-        self.conflicts = None if conflicts is None else label_folder(conflicts)
-        if self.conflicts is not None and self.conflicts[0] == self.path:
-            raise UserError("the conflicts need a folder of their own, not the labels'")
+        self.conflicts = None if conflicts is None else conflict_folder(conflicts, self.path)
         for path, _ in filter(None, ((self.path, self.output), self.conflicts)):
             check_free(path, overwrite)
         self.overwrite, self.command, self.memory, self.keep = overwrite, command, memory, keep
@@ -176,7 +183,9 @@ class BackprojectJob:
         if self.conflicts is not None:
             self._conflict_scale = scales_of(source, like, mip, self.conflicts[1])[0]
         with ExitStack() as files:
-            opened = [_open(files, stack, memory // 4 // len(stacks), timeout) for stack in stacks]
+            opened = [
+                open_stack(files, stack, memory // 4 // len(stacks), timeout) for stack in stacks
+            ]
             self.gatherers = [
                 Gatherer(
                     map_,
@@ -185,8 +194,10 @@ class BackprojectJob:
                 )
                 for stack, map_ in zip(opened, maps, strict=True)
             ]
-            self.dtype = _result_dtype(self.gatherers, dtype)
+            self.dtype = result_dtype(self.gatherers, dtype)
             self.blocks = touched_blocks(self.gatherers, CHUNK)
+            if self.output == "tiff":
+                notice_wide([index for index, _ in self.blocks], self.scale, self.dtype)
             self._files = files.pop_all()
         self._units = self._grouped()
         self.pyramid = [
@@ -201,7 +212,9 @@ class BackprojectJob:
         self._lock = threading.Lock()
         self._totals = np.zeros(4, np.int64)
         self._written: set[Index] = set()
+        # The one or the other, once the job runs.
         self._writer: ChunkWriter
+        self._tiff: LabelTiff | None = None
         self._conflict_writer: ChunkWriter | None = None
 
     @property
@@ -224,16 +237,15 @@ class BackprojectJob:
             bytes_to_write=len(self.blocks) * voxels * self.dtype.itemsize,
             memory_bytes=min(kept, self.memory // 4)
             + self.threads * (voxels * 9 + self._held_bytes + slices),
-            later=[unit for scale in self.pyramid for unit in self._coarser_units(scale)],
+            later=[Unit("planes", self._write_planes)]
+            if self.output == "tiff"
+            else [unit for scale in self.pyramid for unit in self._coarser_units(scale)],
         )
 
     def run(self, progress: Progress | None, cancel: Cancel | None) -> BackprojectReport:
         """Do it."""
         with self._files, ExitStack() as stack:
-            folder = stack.enter_context(staged(self.path, self.output, self.overwrite))
-            self._writer = label_writer(
-                folder, self.output, self.scale, self.dtype, self._facts(self.scale), self.sharded
-            )
+            result, done = self._open_result(stack)
             conflicts = None
             if self.conflicts is not None:
                 place, output = self.conflicts
@@ -242,17 +254,8 @@ class BackprojectJob:
                 self._conflict_writer = label_writer(
                     conflicts, output, self._conflict_scale, np.uint8, facts
                 )
-            self._coarser_writers = {
-                scale.mip: self._writer.coarser(
-                    shape=scale.written.shape,
-                    resolution=scale.written.resolution,
-                    voxel_offset=scale.written.voxel_offset,
-                    key=scale.key,
-                )
-                for scale in (coarser.scale for coarser in self.pyramid)
-            }
             try:
-                self.plan().run(self.threads, progress, cancel, folder.done)
+                self.plan().run(self.threads, progress, cancel, done)
             except UserError:
                 # Of several negative slices any may have been met first; name the first one.
                 for gatherer in self.gatherers:
@@ -260,10 +263,11 @@ class BackprojectJob:
                 raise
             if conflicts is not None:
                 conflicts.commit()
-            folder.commit()
+            result.commit()
         tube, labelled, contested, between = (int(n) for n in self._totals)
         if not labelled:
             notice_empty(self.keep)
+        bounds = block_bounds(self._written, CHUNK, self.scale.written.shape)
         return BackprojectReport(
             path=self.path,
             mip=self.mip,
@@ -275,12 +279,44 @@ class BackprojectJob:
             voxels_between_traces=between,
             chunks_touched=len(self.blocks),
             chunks_written=len(self._written),
-            bounds=_bounds(self._written, self.scale.written.shape),
+            bounds=bounds,
+            corner_nm=None if bounds is None else corner_nm(self.scale.source, bounds),
             shift_nm=self.scale.shift_nm,
             seconds=time.monotonic() - self.start,
         )
 
     # -- what is written ----------------------------------------------------------------------
+
+    def _open_result(
+        self, stack: ExitStack
+    ) -> tuple[StagedFolder | StagedFile, Callable[[str], None] | None]:
+        """The result in the making, its writers being set, and who is told of finished units."""
+        facts = self._facts(self.scale)
+        if self.output == "tiff":
+            file = stack.enter_context(staged_file(self.path, self.overwrite))
+            self._tiff = label_tiff(file, self.scale, self.dtype, facts)
+            return file, None
+        folder = stack.enter_context(staged(self.path, self.output, self.overwrite))
+        self._writer = label_writer(
+            folder, self.output, self.scale, self.dtype, facts, self.sharded
+        )
+        self._coarser_writers = {
+            scale.mip: self._writer.coarser(
+                shape=scale.written.shape,
+                resolution=scale.written.resolution,
+                voxel_offset=scale.written.voxel_offset,
+                key=scale.key,
+            )
+            for scale in (coarser.scale for coarser in self.pyramid)
+        }
+        return folder, folder.done
+
+    def _write_planes(self, cancel: Cancel) -> None:
+        """All of a TIFF, whose box is known when the last chunk is."""
+        if not self._written:
+            raise UserError(f"{what_is_empty(self.keep)}, so there is nothing to put into a TIFF")
+        assert self._tiff is not None
+        self._tiff.finish(cancel)
 
     def _facts(self, scale: Scale) -> dict[str, Any]:
         """What the result says of itself."""
@@ -338,7 +374,7 @@ class BackprojectJob:
                 self._totals += (tube, labelled, int(contested.sum()), between)
                 if labelled:
                     self._written.add(index)
-        self._writer.write_unit(pieces)
+        (self._tiff or self._writer).write_unit(pieces)
 
     def _block(
         self, index: Index, parts: dict[int, NDArray[np.int64]], cancel: Cancel
@@ -364,36 +400,3 @@ class BackprojectJob:
     def _finest(self) -> WrittenVolume:
         """What the coarser scales are made from; whole chunks are read, so only indices repeat."""
         return self._writer.read_back(_INDEX_CACHE if self.sharded else 0)
-
-
-def _open(files: ExitStack, labels: Any, cache_bytes: int, timeout: float) -> LabelStack:
-    from napari_ouroboros.volumes.labels.label_stack import LabelStack, open_labels
-
-    if isinstance(labels, LabelStack):
-        return labels
-    return files.enter_context(open_labels(labels, cache_bytes=cache_bytes, timeout=timeout))
-
-
-def _result_dtype(gatherers: Sequence[Gatherer], dtype: DTypeLike | None) -> np.dtype[Any]:
-    own = np.result_type(*(g.labels.dtype for g in gatherers))
-    if dtype is None:
-        return own
-    try:
-        wanted = np.dtype(dtype)
-    except TypeError as error:
-        raise UserError(f"{dtype!r} is no dtype; use uint8, uint16, uint32 or uint64") from error
-    if wanted.kind != "u" or wanted.itemsize < own.itemsize:
-        raise UserError(
-            f"the labels are {own}; the result may be {own} or a wider unsigned type, not {wanted}"
-        )
-    return wanted
-
-
-def _bounds(indices: set[Index], shape: tuple[int, int, int]) -> tuple[tuple[int, int], ...] | None:
-    if not indices:
-        return None
-    table = np.array(sorted(indices))
-    return tuple(
-        (int(a) * c, min((int(b) + 1) * c, n))
-        for a, b, c, n in zip(table.min(0), table.max(0), CHUNK, shape, strict=True)
-    )

@@ -53,7 +53,10 @@ class BackprojectReport:
         Voxels to which two traces gave different labels.
     chunks_touched, chunks_written : int
     bounds : tuple or None
-        Box of the written chunks, ((z0, z1), (y0, y1), (x0, x1)) in array indices.
+        Box of the written chunks, ((z0, z1), (y0, y1), (x0, x1)) in array indices of the source's
+        level; a TIFF holds just that.
+    corner_nm : (float, float, float) or None
+        Outer corner of `bounds`, zyx nm.
     shift_nm : (float, float, float)
         What has to be added to positions in the result to lie on the source, zyx: a precomputed
         volume begins at a whole voxel, an OME-Zarr or N5 source perhaps not. 0 below a hundredth
@@ -72,14 +75,20 @@ class BackprojectReport:
     chunks_touched: int
     chunks_written: int
     bounds: tuple[tuple[int, int], ...] | None
+    corner_nm: tuple[float, float, float] | None
     shift_nm: tuple[float, float, float]
     seconds: float
 
 
-def notice_empty(keep: Sequence[int] | None) -> None:
+def what_is_empty(keep: Sequence[int] | None) -> str:
     """Say that no voxel got a label; `keep`: the ids that were asked for."""
     which = "no label"
     if keep is not None:
         ids = list(keep)
         which += f" among those to keep ({', '.join(map(str, ids[:5]))}{', ...' * (len(ids) > 5)})"
-    warnings.warn(f"the result is empty: {which} lies within the volume", Notice, stacklevel=3)
+    return f"the result is empty: {which} lies within the volume"
+
+
+def notice_empty(keep: Sequence[int] | None) -> None:
+    """Warn of what `what_is_empty` says."""
+    warnings.warn(what_is_empty(keep), Notice, stacklevel=3)

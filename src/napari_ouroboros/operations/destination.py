@@ -26,11 +26,17 @@ from napari_ouroboros.operations.outputs import (
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.volumes.level import Index
     from napari_ouroboros.volumes.writing.chunk_writer import ChunkWriter
-    from napari_ouroboros.volumes.writing.staging import StagedFolder
+    from napari_ouroboros.volumes.writing.label_tiff import LabelTiff
+    from napari_ouroboros.volumes.writing.staging import StagedFile, StagedFolder
 
 # Voxels by which a result may lie beside its source without a word: no viewer shows it.
 _TOLERANCE = 0.01
+
+# From where on the box of a TIFF is worth a word: bytes of its planes, and the part of them that
+# the chunks along the trace take.
+_WIDE_BYTES, _WIDE_SHARE = 2**30, 0.05
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def scales_of(
         The source itself; counts before `recorded`.
     mip : int, optional
         M; default the recipe's, else 0.
-    output : {"precomputed", "zarr"}
+    output : {"precomputed", "zarr", "tiff"}
         Precomputed volumes have whole voxel offsets.
 
     Raises
@@ -92,7 +98,9 @@ def scales_of(
     if not 0 <= number < len(levels):
         raise UserError(f"there is no mip {number}; the source has mips 0 to {len(levels) - 1}")
     return [
-        Scale(i, grid, _as_written(grid, output), _safe_key(key) if output != "zarr" else None)
+        Scale(
+            i, grid, _as_written(grid, output), _safe_key(key) if output == "precomputed" else None
+        )
         for i, (grid, key) in enumerate(levels)
         if i >= number
     ]
@@ -120,6 +128,15 @@ def check_coarser(scales: Sequence[Scale]) -> None:
             )
 
 
+def corner_nm(grid: Grid, box: tuple[tuple[int, int], ...]) -> tuple[float, float, float]:
+    """The outer corner, zyx nm, of a box of array indices."""
+    z, y, x = (
+        float((o + low) * r)
+        for o, r, (low, _) in zip(grid.voxel_offset, grid.resolution, box, strict=True)
+    )
+    return z, y, x
+
+
 def notice_shift(scale: Scale) -> None:
     """Say so when the result cannot lie where its source does."""
     if any(scale.shift_nm):
@@ -133,21 +150,54 @@ def notice_shift(scale: Scale) -> None:
         )
 
 
-def label_folder(path: str | os.PathLike[str]) -> tuple[Path, Output]:
-    """The folder that a destination names, and the kind of volume it asks for.
+def label_place(path: str | os.PathLike[str]) -> tuple[Path, Output]:
+    """The folder or file that a destination names, and the kind of result it asks for."""
+    return local_path(path), output_kind(path)
+
+
+def conflict_folder(path: str | os.PathLike[str], labels: Path) -> tuple[Path, Output]:
+    """The folder of the mask of contested voxels, and the kind of volume it asks for.
 
     Raises
     ------
     UserError
-        It asks for a TIFF.
+        It asks for a TIFF, or is where the labels go.
     """
-    output = output_kind(path)
+    place, output = label_place(path)
     if output == "tiff":
         raise UserError(
-            "labels go home into a precomputed folder or a .zarr; "
+            "the conflicts go into a precomputed folder or a .zarr; "
             f"{os.fspath(path)} asks for a TIFF"
         )
-    return local_path(path), output
+    if place == labels:
+        raise UserError("the conflicts need a folder of their own, not the labels'")
+    return place, output
+
+
+def check_form(output: Output, pyramid: bool, sharded: bool) -> None:
+    """UserError when a kind of result has no room for coarser levels, or for shards."""
+    if output == "tiff" and pyramid:
+        raise UserError(
+            "a TIFF holds one level; write a .zarr or a precomputed folder, or no pyramid"
+        )
+    if output != "precomputed" and sharded:
+        kind = "a TIFF has no shards" if output == "tiff" else "OME-Zarr results are not sharded"
+        raise UserError(f"{kind}; write a precomputed folder, or no shards")
+
+
+def notice_wide(chunks: Sequence[Index], scale: Scale, dtype: np.dtype[Any]) -> None:
+    """Say so when a TIFF would be mostly background, because it holds whole planes."""
+    from napari_ouroboros.volumes.writing.label_tiff import box_share
+
+    voxels, share = box_share(chunks, CHUNK, scale.source)
+    if voxels * dtype.itemsize > _WIDE_BYTES and share < _WIDE_SHARE:
+        warnings.warn(
+            f"a TIFF holds whole planes, {voxels * dtype.itemsize / 1e9:.0f} GB of them before "
+            f"compression around this trace, and the labels lie in {share:.1%} of that: "
+            "a .zarr or a precomputed folder holds the labels alone",
+            Notice,
+            stacklevel=3,
+        )
 
 
 def staged(path: Path, output: Output, overwrite: bool) -> StagedFolder:
@@ -155,6 +205,22 @@ def staged(path: Path, output: Output, overwrite: bool) -> StagedFolder:
     from napari_ouroboros.volumes.writing.staging import StagedFolder
 
     return StagedFolder(path, overwrite, partial(is_replaceable, output=output))
+
+
+def staged_file(path: Path, overwrite: bool) -> StagedFile:
+    """The file of a result in the making."""
+    from napari_ouroboros.volumes.writing.staging import StagedFile
+
+    return StagedFile(path, overwrite)
+
+
+def label_tiff(
+    file: StagedFile, scale: Scale, dtype: DTypeLike, facts: dict[str, Any]
+) -> LabelTiff:
+    """The writer of labels as a TIFF."""
+    from napari_ouroboros.volumes.writing.label_tiff import LabelTiff
+
+    return LabelTiff(file, scale.written, dtype, CHUNK, facts)
 
 
 def label_writer(
@@ -198,7 +264,7 @@ def _recorded_levels(recorded: dict[str, Any] | None) -> list[tuple[Grid, str]]:
 
 
 def _as_written(grid: Grid, output: Output) -> Grid:
-    if output == "zarr":
+    if output != "precomputed":
         return grid
     # Half up, as everywhere; Python's own round() goes to the even neighbour.
     z, y, x = (int(np.floor(o + 0.5)) for o in grid.voxel_offset)

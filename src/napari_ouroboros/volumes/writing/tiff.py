@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree as ET
@@ -85,40 +86,18 @@ def write_tiff(
     if shape[3:] == (1,):
         shape = shape[:3]
     n_bytes = math.prod(shape) * kind.itemsize
+    form = tiff_form(shape, kind, (spacing_nm, pitch_nm, pitch_nm), metadata or {})
     options: dict[str, Any] = {
+        **form.options,
         "shape": shape,
         "dtype": kind,
         "compression": compression,
         "photometric": "rgb" if kind == np.uint8 and shape[3:] == (3,) else "minisblack",
-        "resolution": (1e7 / pitch_nm, 1e7 / pitch_nm),
-        "resolutionunit": "CENTIMETER",
-        "software": _NAMESPACE,
-        "maxworkers": 1,
     }
     if len(shape) == 4:
         options["planarconfig"] = "contig"
-    facts = dict(metadata or {})
-    if kind.name in OME_TYPES:
-        ome, big = True, n_bytes > _BIG_BYTES
-        options["metadata"] = _ome(shape, pitch_nm, spacing_nm, facts)
-    elif kind.name in PLAIN_TYPES:
-        ome, big = False, True
-        options["metadata"] = None
-        options["description"] = json.dumps(
-            {
-                "axes": "ZYX" if len(shape) == 3 else "ZYXC",
-                "spacing": spacing_nm,
-                "pitch": pitch_nm,
-                "unit": "nm",
-                _OUR_KEY: facts,
-            }
-        )
-    else:
-        raise UserError(
-            f"a TIFF cannot hold {kind.name}; it can hold {', '.join(OME_TYPES + PLAIN_TYPES)}"
-        )
     try:
-        with tifffile.TiffWriter(path, bigtiff=big, ome=ome) as writer:
+        with tifffile.TiffWriter(path, bigtiff=form.big, ome=form.ome) as writer:
             writer.write(iter(pages), **options)
     except Exception as error:
         if pages.error is not None:  # the source failed, not the disk
@@ -129,19 +108,79 @@ def write_tiff(
     pages.check_end()
 
 
-def _ome(
-    shape: Sequence[int], pitch_nm: float, spacing_nm: float, facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "axes": "ZYX" if len(shape) == 3 else "ZYXS",
-        "PhysicalSizeX": pitch_nm,
-        "PhysicalSizeXUnit": "nm",
-        "PhysicalSizeY": pitch_nm,
-        "PhysicalSizeYUnit": "nm",
-        "PhysicalSizeZ": spacing_nm,
-        "PhysicalSizeZUnit": "nm",
-        "MapAnnotation": {"Namespace": _NAMESPACE, "metadata": json.dumps(facts)},
+@dataclass(frozen=True)
+class TiffForm:
+    """How a stack is said in a TIFF.
+
+    Attributes
+    ----------
+    ome, big : bool
+        OME-TIFF or plain; BigTIFF or classic.
+    options : dict
+        What `tifffile.TiffWriter.write` is told of size and metadata.
+    """
+
+    ome: bool
+    big: bool
+    options: dict[str, Any]
+
+
+def tiff_form(
+    shape: Sequence[int],
+    dtype: np.dtype[Any],
+    resolution: Sequence[float],
+    facts: Mapping[str, Any],
+) -> TiffForm:
+    """Choose between OME-TIFF and plain BigTIFF, and say size and facts in its words.
+
+    Parameters
+    ----------
+    shape : (z, y, x) or (z, y, x, channel)
+    dtype : dtype
+    resolution : (z, y, x)
+        Nm per voxel.
+    facts : dict
+        JSON-able; read back by `tiff_metadata`.
+
+    Raises
+    ------
+    UserError
+        TIFF has no room for the dtype.
+    """
+    z, y, x = resolution
+    options: dict[str, Any] = {
+        "resolution": (1e7 / x, 1e7 / y),
+        "resolutionunit": "CENTIMETER",
+        "software": _NAMESPACE,
+        "maxworkers": 1,
     }
+    if dtype.name in OME_TYPES:
+        options["metadata"] = {
+            "axes": "ZYX" if len(shape) == 3 else "ZYXS",
+            "PhysicalSizeX": x,
+            "PhysicalSizeXUnit": "nm",
+            "PhysicalSizeY": y,
+            "PhysicalSizeYUnit": "nm",
+            "PhysicalSizeZ": z,
+            "PhysicalSizeZUnit": "nm",
+            "MapAnnotation": {"Namespace": _NAMESPACE, "metadata": json.dumps(dict(facts))},
+        }
+        return TiffForm(True, math.prod(shape) * dtype.itemsize > _BIG_BYTES, options)
+    if dtype.name not in PLAIN_TYPES:
+        raise UserError(
+            f"a TIFF cannot hold {dtype.name}; it can hold {', '.join(OME_TYPES + PLAIN_TYPES)}"
+        )
+    options["metadata"] = None
+    options["description"] = json.dumps(
+        {
+            "axes": "ZYX" if len(shape) == 3 else "ZYXC",
+            "spacing": z,
+            "pitch": x if x == y else [y, x],
+            "unit": "nm",
+            _OUR_KEY: dict(facts),
+        }
+    )
+    return TiffForm(False, True, options)
 
 
 class _Pages:
