@@ -1,0 +1,232 @@
+"""Slices marked good or bad: they stay where they are when the trace is edited."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ouroboros.errors import UserError
+from napari_ouroboros.geometry import Straightening
+from napari_ouroboros.operations.table import read_table, write_table
+
+Verdict = Literal["good", "bad"]
+
+CSV_COLUMNS = ("slice", "row", "column", "z_nm", "y_nm", "x_nm", "mark", "comment")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What somebody thinks of a slice.
+
+    Attributes
+    ----------
+    slice : int
+    centre_nm : (z, y, x)
+        Where the centre of the slice was when it was marked.
+    verdict : {"good", "bad"}
+    comment : str
+    """
+
+    slice: int
+    centre_nm: tuple[float, float, float]
+    verdict: Verdict
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class CarriedMarks:
+    """Marks after an edit of the trace.
+
+    Attributes
+    ----------
+    marks : Marks
+    lost : tuple of Mark
+        Places that the new trace does not pass.
+    merged : int
+        Marks that share a slice with another one now.
+    """
+
+    marks: Marks
+    lost: tuple[Mark, ...]
+    merged: int
+
+
+class Marks:
+    """At most one mark per slice of a map.
+
+    Parameters
+    ----------
+    straightening : Straightening
+        Whose slices are marked; pixel size and distance between slices are known.
+    """
+
+    def __init__(self, straightening: Straightening) -> None:
+        self._map = straightening
+        self._marks: dict[int, Mark] = {}
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def __iter__(self) -> Iterator[Mark]:
+        return iter(sorted(self._marks.values(), key=lambda mark: mark.slice))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Marks) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # changes
+
+    def get(self, k: int) -> Mark | None:
+        """Return the mark of a slice."""
+        return self._marks.get(k)
+
+    def mark(self, k: int, verdict: Verdict, comment: str = "") -> Mark:
+        """Mark slice `k`; an earlier mark of it is replaced.
+
+        Raises
+        ------
+        UserError
+            There is no such slice, or the verdict is neither good nor bad.
+        """
+        n = len(self._map.frames)
+        if not 0 <= k < n:
+            raise UserError(f"there is no slice {k}; there are {n}, from 0")
+        z, y, x = (float(value) for value in self._map.frames.c[k])
+        mark = Mark(int(k), (z, y, x), _verdict(verdict), str(comment))
+        self._marks[mark.slice] = mark
+        return mark
+
+    def clear(self, k: int) -> None:
+        """Take the mark of slice `k` away, if it has one."""
+        self._marks.pop(k, None)
+
+    def carried_to(self, new: Straightening) -> CarriedMarks:
+        """Return the marks on the slices of another map that are at their places now.
+
+        A mark goes to the slice whose centre is nearest to its own place; it is lost if that is
+        farther away than both half the distance between slices and half the shorter side of a
+        slice. Where several meet, a bad one makes the slice bad, and the comments are joined.
+        Carried marks keep their own places, so that one edit after the other loses nothing.
+        """
+        carried = Marks(new)
+        lost: list[Mark] = []
+        merged = 0
+        centres = new.frames.c
+        half_side = 0.5 * new.pitch_nm * min(new.width, new.height)
+        limit = max(0.5 * new.spacing_nm, half_side)
+        for mark in self:
+            squared = ((centres - mark.centre_nm) ** 2).sum(axis=1)
+            k = int(np.argmin(squared))
+            if squared[k] > limit**2:
+                lost.append(mark)
+                continue
+            there = carried.get(k)
+            verdict, comment = mark.verdict, mark.comment
+            if there is not None:
+                merged += 1
+                verdict = "bad" if "bad" in (verdict, there.verdict) else "good"
+                comment = "; ".join(text for text in (there.comment, comment) if text)
+            carried._marks[k] = Mark(k, mark.centre_nm, verdict, comment)
+        return CarriedMarks(carried, tuple(lost), merged)
+
+    # -- as text --------------------------------------------------------------------------
+
+    def as_list(self) -> list[dict[str, Any]]:
+        """Return the marks ready for JSON."""
+        return [
+            {
+                "slice": mark.slice,
+                "centre_nm": list(mark.centre_nm),
+                "verdict": mark.verdict,
+                "comment": mark.comment,
+            }
+            for mark in self
+        ]
+
+    @classmethod
+    def from_list(cls, marks: Any, straightening: Straightening) -> Marks:
+        """Read what `as_list` gave; UserError for anything else."""
+        found = cls(straightening)
+        if not isinstance(marks, list):
+            raise UserError("the marks are no list")
+        for i, entry in enumerate(marks):
+            try:
+                place = np.asarray(entry["centre_nm"], np.float64)
+                texts = entry["verdict"], entry["comment"]
+                k = entry["slice"]
+            except (TypeError, KeyError, ValueError) as error:
+                raise UserError(f"mark {i} is damaged") from error
+            found._add(k, place, texts, f"mark {i}")
+        n = len(straightening.frames)
+        beyond = [mark.slice for mark in found if mark.slice >= n]
+        if beyond:
+            raise UserError(f"slice {beyond[0]} is marked, and there are {n}, from 0")
+        return found
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write one line per mark: slice, row and column of its centre, zyx nm, mark, comment.
+
+        Raises
+        ------
+        DestinationError
+            It cannot be written; a file that was there before is untouched.
+        """
+        row, column = 0.5 * (self._map.height - 1), 0.5 * (self._map.width - 1)
+        lines = (
+            [mark.slice, row, column, *map(repr, mark.centre_nm), mark.verdict, mark.comment]
+            for mark in self
+        )
+        write_table(path, CSV_COLUMNS, lines)
+
+    @classmethod
+    def read_csv(cls, path: str | os.PathLike[str], straightening: Straightening) -> CarriedMarks:
+        """Read marks, also ones of another trace: they go to the slices at their places.
+
+        Lines without a mark are passed by, so that the table of all slices is read as well.
+
+        Raises
+        ------
+        UserError
+            What is wrong, in which line.
+        """
+        found = cls(straightening)
+        needed = ("slice", "z_nm", "y_nm", "x_nm", "mark", "comment")
+        for line, cells in read_table(path, needed):
+            if not cells["mark"].strip():
+                continue
+            where = f"line {line} of {os.fspath(path)}"
+            try:
+                k = int(cells["slice"])
+                place = np.array([float(cells[f"{axis}_nm"]) for axis in "zyx"])
+            except ValueError as error:
+                raise UserError(f"{where} has no slice, or no place in nm") from error
+            found._add(k, place, (cells["mark"].strip(), cells["comment"]), where)
+        return found.carried_to(straightening)
+
+    def _add(
+        self, k: object, place: NDArray[np.float64], texts: tuple[Any, Any], where: str
+    ) -> None:
+        """A mark from a file."""
+        verdict, comment = texts
+        good = (
+            isinstance(k, int)
+            and k >= 0
+            and place.shape == (3,)
+            and bool(np.isfinite(place).all())
+            and isinstance(comment, str)
+        )
+        if not good or not isinstance(k, int):
+            raise UserError(f"{where} is damaged: it needs a slice, a place in nm and a comment")
+        z, y, x = (float(value) for value in place)
+        self._marks[k] = Mark(k, (z, y, x), _verdict(verdict, where), comment)
+
+
+def _verdict(value: object, where: str = "a mark") -> Verdict:
+    for known in get_args(Verdict):
+        if value == known:
+            return known
+    raise UserError(f"{where} must be 'good' or 'bad'; it is {value!r}")
