@@ -23,7 +23,7 @@ def fetch(pyramid: StreamedPyramid, level: int, *boxes: tuple[slice, ...]) -> No
     """Have the chunks of parts of a level at hand."""
     mip = pyramid.lattices[level].mip
     sizes = pyramid.volume.mip(mip).chunk
-    grid = pyramid.volume.chunk_grid(mip)
+    grid = pyramid.volume.mip(mip).chunk_grid
     wanted = []
     for box in boxes:
         ranges = [

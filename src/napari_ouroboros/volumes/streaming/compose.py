@@ -19,7 +19,7 @@ from napari_ouroboros.volumes.level import Index
 from napari_ouroboros.volumes.streaming.loader import MISSING, Missing
 
 if TYPE_CHECKING:
-    from napari_ouroboros.volumes.volume import Volume
+    from napari_ouroboros.volumes.streaming.source import ChunkSource
 
 Ints = NDArray[np.intp]
 #: Chunks that a picture is made of at most: the thread of a window looks for each of them.
@@ -259,7 +259,7 @@ def _repeated(
 
 
 def exact(
-    volume: Volume,
+    volume: ChunkSource,
     lattice: Lattice,
     indices: Sequence[Ints],
     channels: slice,
@@ -289,7 +289,7 @@ def exact(
 
 
 def _fetched(
-    volume: Volume, mip: int, wanted: Iterable[Index]
+    volume: ChunkSource, mip: int, wanted: Iterable[Index]
 ) -> Iterator[tuple[Index, NDArray[Any] | None]]:
     wanted = list(wanted)
     return volume.fetch_chunks(mip, wanted) if wanted else iter(())

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_ouroboros.volumes.level import Index
 
 #: Whose chunk, of which level, which one.
 Key = tuple[int, int, Index]
+
+
+class Held(Protocol):
+    """Chunks are arrays (channels, z, y, x); what computes them may keep something else."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        ...
+
+
+_owners = itertools.count()
+
+
+def new_owner() -> int:
+    """Return a number that nobody else keeps chunks under."""
+    return next(_owners)
+
 
 DEFAULT_BYTES = 512 * 2**20
 #: Part of the memory for what is looked at now; the rest is for what comes and goes.
@@ -33,7 +51,7 @@ class DecodedChunks:
         self._limit = int(limit_bytes)
         self._held = 0
         self._lock = threading.Lock()
-        self._chunks: OrderedDict[Key, NDArray[Any]] = OrderedDict()
+        self._chunks: OrderedDict[Key, Held] = OrderedDict()
         self._wishes: dict[tuple[int, Hashable], int] = {}  # bytes
         self._gone: deque[int] = deque()
 
@@ -74,8 +92,8 @@ class DecodedChunks:
             else:
                 self._wishes.pop((owner, key), None)
 
-    def get(self, key: Key) -> NDArray[Any] | None:
-        """Return a chunk (channels, z, y, x), or None; it counts as used now."""
+    def get(self, key: Key) -> Any:
+        """Return what is kept, or None; it counts as used now."""
         with self._lock:
             chunk = self._chunks.get(key)
             if chunk is not None:
@@ -85,10 +103,12 @@ class DecodedChunks:
     def __contains__(self, key: Key) -> bool:
         return key in self._chunks
 
-    def put(self, key: Key, chunk: NDArray[Any]) -> None:
+    def put(self, key: Key, chunk: Held) -> None:
         """Keep a chunk, and drop others for it; one that is larger than the bound is not kept."""
-        if isinstance(chunk.base, np.ndarray) and chunk.base.nbytes > chunk.nbytes:
-            chunk = chunk.copy()  # or it would hold on to more than what is counted
+        if isinstance(chunk, np.ndarray):
+            base = chunk.base
+            if isinstance(base, np.ndarray) and base.nbytes > chunk.nbytes:
+                chunk = chunk.copy()  # or it would hold on to more than what is counted
         with self._lock:
             old = self._chunks.pop(key, None)
             if old is not None:
@@ -98,6 +118,13 @@ class DecodedChunks:
             self._make_room(chunk.nbytes)
             self._chunks[key] = chunk
             self._held += chunk.nbytes
+
+    def discard(self, key: Key) -> None:
+        """Forget one chunk, if it is there."""
+        with self._lock:
+            old = self._chunks.pop(key, None)
+            if old is not None:
+                self._held -= old.nbytes
 
     def drop(self, owner: int) -> None:
         """Forget all of one owner. May be called wherever garbage is collected."""

@@ -9,7 +9,6 @@ be had. From the pool come the bound of what is on its way, and threads that are
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import threading
 import time
@@ -22,13 +21,14 @@ from numpy.typing import NDArray
 from napari_ouroboros.errors import Cancelled, UserError, one_line
 from napari_ouroboros.volumes.level import Index
 from napari_ouroboros.volumes.streaming.decoded import DecodedChunks, shared_chunks
+from napari_ouroboros.volumes.streaming.shelf import MISSING, Chunk, Missing, Shelf
+from napari_ouroboros.volumes.streaming.source import ComputedSource
 from napari_ouroboros.volumes.streaming.status import Status
 
 if TYPE_CHECKING:
-    from napari_ouroboros.volumes.volume import Volume
+    from napari_ouroboros.volumes.streaming.source import ChunkSource
 
-#: A chunk: level and index.
-Chunk = tuple[int, Index]
+__all__ = ["MISSING", "Chunk", "ChunkLoader", "Missing"]
 
 _IN_FLIGHT_BYTES = 64 * 2**20
 _LEAST_IN_FLIGHT = 4
@@ -36,14 +36,6 @@ _LEAST_IN_FLIGHT = 4
 _IDLE = 0.8
 #: Seconds before a failed chunk is tried again by itself: doubled each time, up to the second.
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 30.0
-_OWNERS = itertools.count()
-
-
-class Missing:
-    """Stands for a chunk that the store is known not to have."""
-
-
-MISSING = Missing()
 
 
 class _Failure:
@@ -59,10 +51,10 @@ class ChunkLoader:
 
     Parameters
     ----------
-    volume : Volume
+    volume : Volume, or another ChunkSource
         The loader has connections of its own to it.
     n_in_flight : int
-        Chunks fetched at one time; fewer where they are large.
+        Chunks fetched at one time; fewer where they are large, or where the source says so.
     kept : DecodedChunks, optional
         Where chunks are kept; what all loaders of the process share if not given.
 
@@ -73,12 +65,15 @@ class ChunkLoader:
     """
 
     def __init__(
-        self, volume: Volume, n_in_flight: int = 16, kept: DecodedChunks | None = None
+        self, volume: ChunkSource, n_in_flight: int = 16, kept: DecodedChunks | None = None
     ) -> None:
-        self._volume = copy.copy(volume)
+        self._volume = own = copy.copy(volume)
         self._kept = shared_chunks() if kept is None else kept
-        self._owner = next(_OWNERS)
-        weakref.finalize(self, self._kept.drop, self._owner)
+        # Nothing here may hold on to `volume`: the loader of a forgotten one is to go.
+        self._shelf = Shelf(self._kept, own.is_empty if isinstance(own, ComputedSource) else None)
+        self._owner = self._shelf.owner
+        if isinstance(own, ComputedSource):
+            n_in_flight = min(n_in_flight, own.n_at_once)
         self._bytes = [
             volume.channels * math.prod(map(min, level.chunk, level.shape)) * volume.dtype.itemsize
             for level in volume.levels
@@ -91,7 +86,6 @@ class ChunkLoader:
         self._left_out: dict[Hashable, int] = {}
         self._queue: list[Chunk] = []  # the first to fetch last
         self._in_flight: set[Chunk] = set()
-        self._missing: set[Chunk] = set()
         self._failed: dict[Chunk, _Failure] = {}
         self._later: dict[Hashable, tuple[float, tuple[Chunk, ...]]] = {}
         self._listeners: list[Callable[[], None]] = []
@@ -100,12 +94,23 @@ class ChunkLoader:
         self._closed = False
         self.fetched = 0
 
-    def peek(self, mip: int, index: Index) -> NDArray[Any] | Missing | None:
-        """Return a chunk (channels, z, y, x) if it is there, else None. Never waits."""
-        chunk = self._kept.get((self._owner, mip, index))
-        if chunk is None and (mip, index) in self._missing:
-            return MISSING
-        return chunk
+    def peek(self, mip: int, index: Index, outdated: bool = True) -> NDArray[Any] | Missing | None:
+        """Return a chunk (channels, z, y, x) if it is there, else None. Never waits.
+
+        `outdated`: also as it was before `invalidate`, while there is nothing newer.
+        """
+        return self._shelf.peek((mip, index), outdated)
+
+    def invalidate(self, chunks: Iterable[Chunk]) -> None:
+        """These have changed in the source: what is wanted of them is fetched again.
+
+        To be called once the source hands out the new; until that is there `peek` returns the old.
+        """
+        with self._changed:
+            for chunk in chunks:
+                self._shelf.outdate(chunk, on_its_way=chunk in self._in_flight)
+                self._failed.pop(chunk, None)
+            self._plan()
 
     def want(self, key: Hashable, chunks: Iterable[Chunk], more: int = 0) -> None:
         """Replace what `key` wants, the most urgent first; what is queued for it alone is dropped.
@@ -141,7 +146,7 @@ class ChunkLoader:
         """Try at once what failed or was missing."""
         with self._changed:
             self._failed.clear()
-            self._missing.clear()
+            self._shelf.forget_missing()
             self._plan()
         self._tell()
 
@@ -204,7 +209,7 @@ class ChunkLoader:
         self._wanted.pop(key, None)
         if wish:
             self._wanted[key] = wish
-        self._kept.set_wish(self._owner, key, sum(self._bytes[mip] for mip, _ in wish))
+        self._kept.set_wish(self._owner, key, sum(map(self._bytes_of, wish)))
         self._plan()
 
     def _plan(self) -> None:
@@ -220,8 +225,7 @@ class ChunkLoader:
         self._wake(len(self._queue))
 
     def _known(self, chunk: Chunk) -> bool:
-        there = (self._owner, *chunk) in self._kept
-        return there or chunk in self._missing or chunk in self._failed
+        return chunk in self._shelf or chunk in self._failed
 
     def _wake(self, jobs: int) -> None:
         woken = min(jobs, self._resting)
@@ -249,7 +253,7 @@ class ChunkLoader:
             ]
         while self._queue:
             chunk = self._queue.pop()
-            if (self._owner, *chunk) not in self._kept and chunk not in self._in_flight:
+            if chunk not in self._shelf and chunk not in self._in_flight:
                 self._in_flight.add(chunk)
                 self.fetched += 1
                 return chunk
@@ -265,14 +269,18 @@ class ChunkLoader:
 
     # Called without it.
 
+    def _bytes_of(self, chunk: Chunk) -> int:
+        return self._bytes[chunk[0]] if self._shelf.takes_memory(chunk) else 0
+
     def _what_fits(self, key: Hashable, chunks: Iterable[Chunk]) -> tuple[tuple[Chunk, ...], int]:
         """The first chunks, as many as `key` has a share of the memory for; how many are not."""
         room = self._kept.share(self._owner, key)
         wish: list[Chunk] = []
         left_out = 0
         for chunk in dict.fromkeys(chunks):
-            room -= self._bytes[chunk[0]]
-            if room < 0 and wish:
+            n_bytes = self._bytes_of(chunk)
+            room -= n_bytes
+            if room < 0 and n_bytes and wish:
                 left_out += 1
             else:
                 wish.append(chunk)
@@ -287,10 +295,13 @@ class ChunkLoader:
             )
 
     def _arrived(self, chunk: Chunk, data: NDArray[Any] | None, error: Exception | None) -> None:
-        if data is not None:
-            self._kept.put((self._owner, *chunk), data)
         with self._changed:
             self._in_flight.discard(chunk)
+            again = False
+            if error is None:
+                again = self._shelf.put(chunk, data)
+            else:
+                self._shelf.not_had(chunk)
             before = self._failed.pop(chunk, None)
             if isinstance(error, Cancelled):
                 self._plan()  # wanted again, perhaps, since it was given up
@@ -298,10 +309,10 @@ class ChunkLoader:
                 attempts = before.attempts + 1 if before else 1
                 self._failed[chunk] = _Failure(one_line(error), attempts)
             else:
-                if data is None:
-                    self._missing.add(chunk)
-                if self._failed and before:  # it answers again
+                answers_again = bool(self._failed) and before is not None
+                if answers_again:
                     self._failed.clear()
+                if answers_again or again:
                     self._plan()
         self._tell()
 
@@ -310,7 +321,9 @@ class ChunkLoader:
             listener()
 
 
-def _run(reference: weakref.ref[ChunkLoader], changed: threading.Condition, volume: Volume) -> None:
+def _run(
+    reference: weakref.ref[ChunkLoader], changed: threading.Condition, volume: ChunkSource
+) -> None:
     """Fetch chunk after chunk; a forgotten loader ends its threads."""
     while True:
         with changed:

@@ -17,7 +17,7 @@ from napari_ouroboros.volumes.streaming.level import Axis, StreamedLevel
 from napari_ouroboros.volumes.streaming.loader import Chunk, ChunkLoader
 
 if TYPE_CHECKING:
-    from napari_ouroboros.volumes.volume import Volume
+    from napari_ouroboros.volumes.streaming.source import ChunkSource
 
 #: Voxels that are read without waiting when a window shows three dimensions.
 MOST_VOXELS_IN_3D = 1 << 24
@@ -30,10 +30,10 @@ _MOST_AHEAD = 512
 _QUIET = 0.06
 _NOBODY = "nobody"
 
-_loaders: weakref.WeakKeyDictionary[Volume, ChunkLoader] = weakref.WeakKeyDictionary()
+_loaders: weakref.WeakKeyDictionary[ChunkSource, ChunkLoader] = weakref.WeakKeyDictionary()
 
 
-def loader_of(volume: Volume) -> ChunkLoader:
+def loader_of(volume: ChunkSource) -> ChunkLoader:
     """The loader of a volume: all views of it have one."""
     if volume not in _loaders:
         _loaders[volume] = ChunkLoader(volume)
@@ -54,7 +54,7 @@ class StreamedPyramid:
 
     Parameters
     ----------
-    volume : Volume
+    volume : Volume, or another ChunkSource
     mips : sequence of int
         Levels that are used, the finest first.
     boxes : sequence of Box
@@ -65,7 +65,7 @@ class StreamedPyramid:
 
     Attributes
     ----------
-    volume : Volume
+    volume : ChunkSource
     mips, boxes
         As given; where the coarsest is too large to be read in whole planes, `levels` has more,
         which show every second, fourth, ... voxel of it, and the boxes are padded for them.
@@ -84,7 +84,7 @@ class StreamedPyramid:
 
     def __init__(
         self,
-        volume: Volume,
+        volume: ChunkSource,
         mips: Sequence[int],
         boxes: Sequence[Box],
         loader: ChunkLoader | None = None,
@@ -186,7 +186,7 @@ class StreamedPyramid:
         indices = spatial[:3]
         if may_wait or not self._is_shown(number, indices):
             found = exact(
-                self.volume, self.lattices[number], indices, picked, self._n(picked), self._peek
+                self.volume, self.lattices[number], indices, picked, self._n(picked), self._peek_new
             )
         else:
             found = self._shown(number, indices, picked)
@@ -202,6 +202,9 @@ class StreamedPyramid:
 
     def _peek(self, mip: int, index: Index) -> Any:
         return self.loader.peek(mip, index)
+
+    def _peek_new(self, mip: int, index: Index) -> Any:
+        return self.loader.peek(mip, index, outdated=False)
 
     def _is_shown(self, number: int, indices: Sequence[Ints]) -> bool:
         """Whether this is what a window shows: at most one plane, or a level in 3D."""
