@@ -166,13 +166,61 @@ class Gatherer:
         """
         from napari_ouroboros.geometry import gather_kernel as kernel
 
+        needed = self._needed(segments)
+        address, claims, distance = self._claim(
+            index, chunk, segments, self._addresses(needed), distances
+        )
+        out = np.zeros(claims.shape, self.labels.dtype)
+        if len(needed) and claims.any():
+            pages = self._pages(needed, cancel)
+            kernel.look_up(address, claims, pages, out)
+        return Block(out, distance if distances else np.empty((0, 0, 0)), claims)
+
+    def samples(
+        self,
+        index: tuple[int, int, int],
+        chunk: tuple[int, int, int],
+        segments: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which label sample each voxel of a chunk gets, as `block` takes it; no label is read.
+
+        Parameters
+        ----------
+        index, chunk, segments
+            See `block`.
+
+        Returns
+        -------
+        voxels, samples : arrays (n,)
+            Flat indices, C order, of the voxels of the chunk (clipped at the volume's end) that
+            have a sample, increasing, and those of their samples in the whole of the labels.
+        """
+        first = np.arange(self.labels.shape[0]) * int(np.prod(self.labels.shape[1:]))
+        address, claims, _ = self._claim(index, chunk, segments, first, distances=False)
+        voxels = np.flatnonzero((claims.reshape(-1) > 0) & (address.reshape(-1) >= 0))
+        return voxels, address.reshape(-1)[voxels]
+
+    def _claim(
+        self,
+        index: tuple[int, int, int],
+        chunk: tuple[int, int, int],
+        segments: NDArray[np.int64],
+        first: NDArray[np.int64],
+        distances: bool,
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]:
+        """Address, claims and distance of the voxels (z, y, x) of a chunk.
+
+        The room of addresses, and of distances that nobody asked for, is that of the next call.
+        first (slices',): address of each label slice's first sample.
+        """
+        from napari_ouroboros.geometry import gather_kernel as kernel
+
         s = self.straightening
         corner = np.asarray(index) * chunk
         z, y, x = (int(n) for n in np.minimum(corner + chunk, self.grid.shape) - corner)
         claims = np.zeros((z, y, x), np.uint8)
         address, owner, scratch = self._scratch(z * y * x)
         distance = np.full((z, y, x), np.inf) if distances else scratch.reshape(z, y, x)
-        needed = self._needed(segments)
         n = len(s.planes) - 1
         inner = segments[(segments >= 0) & (segments < n)]
         kernel.claim(
@@ -181,7 +229,7 @@ class Gatherer:
                 s.extension, s.pitch_nm, s.height, s.width,
             ),
             kernel.Samples(
-                self._addresses(needed), np.asarray(self.labels.offset, float),
+                first, np.asarray(self.labels.offset, float),
                 np.asarray(self.labels.scale, float), np.asarray(self.labels.shape),
             ),
             kernel.Voxels(
@@ -191,11 +239,7 @@ class Gatherer:
             np.unique(s.groups.of_segment[inner]), bool((segments < 0).any()),
             bool((segments >= n).any()), distances,
         )  # fmt: skip
-        out = np.zeros((z, y, x), self.labels.dtype)
-        if len(needed) and claims.any():
-            pages = self._pages(needed, cancel)
-            kernel.look_up(address.reshape(z, y, x), claims, pages, out)
-        return Block(out, distance if distances else np.empty((0, 0, 0)), claims)
+        return address.reshape(z, y, x), claims, distance
 
     def _scratch(
         self, voxels: int
