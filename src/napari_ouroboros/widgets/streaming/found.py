@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_ouroboros.volumes import Volume
 from napari_ouroboros.volumes.streaming import StreamedLevel, StreamedPyramid
 
 if TYPE_CHECKING:
     from napari.layers import Layer
-
-    from napari_ouroboros.volumes import Volume
 
 
 def pyramid_of(layer: Layer) -> StreamedPyramid | None:
@@ -21,6 +20,6 @@ def pyramid_of(layer: Layer) -> StreamedPyramid | None:
 
 
 def volume_of(layer: Layer) -> Volume | None:
-    """The volume of ours that a layer shows; None: it shows something else."""
+    """The volume of ours that a layer shows; None: it shows something else, or what is computed."""
     pyramid = pyramid_of(layer)
-    return None if pyramid is None else pyramid.volume
+    return pyramid.volume if pyramid and isinstance(pyramid.volume, Volume) else None

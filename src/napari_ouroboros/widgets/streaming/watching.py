@@ -16,6 +16,7 @@ from psygnal import Signal
 
 from napari_ouroboros.errors import OuroborosError
 from napari_ouroboros.layers import contrast_limits
+from napari_ouroboros.volumes import Volume
 from napari_ouroboros.volumes.streaming import MOST_VOXELS_IN_3D, Status, StreamedPyramid, statuses
 from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.streaming.found import pyramid_of
@@ -244,7 +245,7 @@ class Watcher:
         """Set the contrast that a reader has left open, unless the user was faster."""
         layer, volume, before = watched.layer, watched.pyramid.volume, watched.limits
         about = layer.metadata.get("napari-ouroboros", {})
-        if about.get("contrast") != "open":
+        if about.get("contrast") != "open" or not isinstance(volume, Volume):
             return
         about["contrast"] = "asked"
         reference = weakref.ref(layer)
