@@ -41,6 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
             state.update(text)
     folder = config.cache.mkdir("numba") / state.hexdigest()[:16]  # type: ignore[union-attr]
     os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+    # Of several processes that run the tests (-n), each has kernels of its own: two that write the
+    # index of one file at once may take one number for two kernels. The first shares those of a
+    # run in one process.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    if worker != "gw0":
+        os.environ["NUMBA_CACHE_DIR"] = os.path.join(os.environ["NUMBA_CACHE_DIR"], worker)
     # A plugin of pytest may have imported numba already, which then does not look there again.
     if numba := sys.modules.get("numba"):
         numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]

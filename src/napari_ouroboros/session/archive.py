@@ -1,4 +1,4 @@
-"""A session file from wherever it came, opened and looked through before anything is done with it."""
+"""A session file from wherever it came, looked through before anything is done with it."""
 
 from __future__ import annotations
 

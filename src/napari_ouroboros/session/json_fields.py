@@ -31,7 +31,8 @@ def to_json(value: Any) -> dict[str, Any]:
     UserError
         A value is not what its field says, or no finite number; the message names the field.
     """
-    return _write(value, type(value), "")
+    kind: Any = type(value)
+    return _write(value, kind, "")
 
 
 def from_json(kind: type[T], data: Any) -> T:
@@ -51,7 +52,7 @@ def _write(value: Any, hint: Any, where: str) -> Any:
             raise _misfit(value, where, "a set of fields")
         return {
             name: _write(getattr(value, name), field_hint, _inside(where, name))
-            for name, field_hint in _hints(hint).items()
+            for name, field_hint in _hints(typing.cast(Any, hint)).items()
         }
     return _other(value, hint, where, _write, list)
 
@@ -71,9 +72,7 @@ def _object(value: dict[str, Any], hint: Any, where: str) -> Any:
         place = _inside(where, field.name)
         if field.name in value:
             found[field.name] = _read(value[field.name], hints[field.name], place)
-        elif (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        ):
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UserError(f"it has no {place!r}")
     try:
         return hint(**found)

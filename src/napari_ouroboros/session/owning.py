@@ -42,13 +42,10 @@ def take(folder: Path) -> None:
         The folder cannot be written.
     """
     key = folder.resolve()
-    with _lock:
+    with _lock, destination_errors(folder):
         number, owner = _latest(folder)
-        if _holds(owner, key):
-            raise _taken(folder)
-        with destination_errors(folder):
-            if not _succeed(folder, number + 1):
-                raise _taken(folder)
+        if _holds(owner, key) or not _succeed(folder, number + 1):
+            raise UserError(f"the session in {folder} is open in another window")
         _ours.add(key)
 
 
@@ -126,7 +123,3 @@ def _create(target: Path, data: bytes) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _taken(folder: Path) -> UserError:
-    return UserError(f"the session in {folder} is open in another window")

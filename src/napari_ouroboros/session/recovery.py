@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -31,6 +32,8 @@ from napari_ouroboros.session.unpacking import free_store
 from napari_ouroboros.volumes.writing.disk import destination_errors
 
 _STATE = "state.json"
+#: A folder without an owner that is younger than this may be in the making.
+_STILL_MADE_S = 3600.0
 
 
 def recovery_folder() -> Path:
@@ -69,10 +72,12 @@ class WorkingFolder:
     def __init__(self, path: Path, state: _State, unsaved: bool) -> None:
         self.path = path
         self._state = state
-        self._lock = threading.Lock()
+        # One for what is only in memory: whoever edits must not wait for a disk.
+        self._lock, self._disk = threading.Lock(), threading.Lock()
         self._changes = 0
         self._saved_changes = -1 if unsaved else 0
         self._stores: set[str] = set()
+        self._removed = False
 
     def __repr__(self) -> str:
         return f"<WorkingFolder {self.path.name}{', unsaved' if self.unsaved else ''}>"
@@ -126,8 +131,8 @@ class WorkingFolder:
 
     def note_unsaved(self) -> None:
         """Note on disk that there is unsaved work, if there is; for the thread that autosaves."""
-        with self._lock:
-            if self.unsaved and not self._state.unsaved:
+        with self._disk:
+            if self.unsaved and not self._state.unsaved and not self._removed:
                 self._write_state(_State(True, self._state.file))
 
     def note_saved(self, file: Path, changes: int) -> None:
@@ -135,7 +140,7 @@ class WorkingFolder:
 
         Whatever was edited since then is still unsaved.
         """
-        with self._lock:
+        with self._disk:
             self._saved_changes = changes
             self._write_state(_State(self.unsaved, str(file.absolute())))
 
@@ -164,7 +169,10 @@ class WorkingFolder:
         DestinationError
             The disk is full, read-only, gone; the older document is still there.
         """
-        write_whole(self.path / DOCUMENT, to_bytes(document))
+        data = to_bytes(document)
+        with self._disk:
+            if not self._removed:  # by another thread, meanwhile
+                write_whole(self.path / DOCUMENT, data)
 
     def read(self) -> SessionDocument:
         """Read the document; errors as `Abandoned.document`."""
@@ -200,19 +208,15 @@ class WorkingFolder:
             Something could not be removed; what is left is not offered any more.
         """
         try:
-            with destination_errors(self.path), self._lock:
-                # First: what is killed while it removes must not be offered half removed.
-                self._write_state_for_removal()
+            with destination_errors(self.path), self._disk:
+                self._removed = True
+                # First: what is killed while it removes must not be offered half removed. A full
+                # disk has room for it again once the document has gone.
+                (self.path / DOCUMENT).unlink(missing_ok=True)
+                self._write_state(_State(False, self._state.file))
                 shutil.rmtree(self.path)
         finally:
             owning.release(self.path)
-
-    def _write_state_for_removal(self) -> None:
-        # On a full disk there is no room for a new state: without a document there is no work.
-        try:
-            self._write_state(_State(False, self._state.file))
-        except OSError:
-            (self.path / DOCUMENT).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -282,10 +286,9 @@ def adopt(one: Abandoned) -> WorkingFolder:
     DestinationError
         The folder cannot be written.
     """
-    try:
-        owning.take(one.path)
-    except FileNotFoundError:
-        raise UserError(f"the session in {one.path} is not there any more") from None
+    if not one.path.is_dir():
+        raise UserError(f"the session in {one.path} is not there any more")
+    owning.take(one.path)
     return WorkingFolder(one.path, _State.of(one.path), unsaved=True)
 
 
@@ -303,7 +306,9 @@ def sweep(root: Path | None = None) -> int:
     for folder in _folders(root):
         # Another start may sweep at the same moment; what cannot be removed is left.
         with contextlib.suppress(OSError, UserError):
-            if owning.is_owned(folder) or (_State.of(folder).unsaved and _has_work(folder)):
+            if owning.is_owned(folder) or _is_new(folder):
+                continue
+            if _State.of(folder).unsaved and _has_work(folder):
                 continue
             owning.take(folder)
             try:
@@ -323,6 +328,12 @@ def _folders(root: Path | None) -> list[Path]:
         return []
     except OSError as error:
         raise SourceError(f"cannot read {root}: {one_line(error.strerror or error)}") from error
+
+
+def _is_new(folder: Path) -> bool:
+    """Whether another program may just be making it, and has not put its name in it yet."""
+    no_owner = owning.owner_of(folder) is None
+    return no_owner and time.time() - folder.stat().st_mtime < _STILL_MADE_S
 
 
 def _has_work(folder: Path) -> bool:

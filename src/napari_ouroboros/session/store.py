@@ -195,4 +195,6 @@ def _pack(packed: zipfile.ZipFile, file: _File, cancel: CancelSignal | None) -> 
 
 
 def _unreadable(file: _File, error: OSError) -> SourceError:
-    return SourceError(f"cannot read the labels in {file.path}: {one_line(error.strerror or error)}")
+    return SourceError(
+        f"cannot read the labels in {file.path}: {one_line(error.strerror or error)}"
+    )
