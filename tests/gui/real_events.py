@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from qtpy.QtCore import QEventLoop, QPoint, QRect, Qt, QTimer
 from qtpy.QtGui import QCursor
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 from Xlib import XK, X
 from Xlib.display import Display
 from Xlib.ext import xtest
@@ -154,6 +154,24 @@ class Person:
                 self.release(button)
         settle("the click to be handled")
 
+    def click_on(self, widget: QWidget, scroll: bool = True) -> None:
+        """Click a widget where it has come to rest, with nothing over it.
+
+        What is above it in a dock may grow or shrink by a line just then, and the widget moves:
+        a person looks again, and so does this.
+
+        Parameters
+        ----------
+        widget : QWidget
+        scroll : bool
+            Scroll it into sight first, if need be.
+        """
+        for _ in range(5):
+            self.move(wait_until(resting(widget, scroll), f"{widget!r} to be there for a click"))
+            if on_top(widget, QCursor.pos()):
+                break
+        self.click(QCursor.pos())
+
     def drag(self, path: Sequence[QPoint], button: str = "left", hold: str = "") -> None:
         """Press at the first point, move along the others, release at the last."""
         with self.dragging(path, button, hold):
@@ -268,6 +286,30 @@ def middle(widget: QWidget, at: tuple[float, float] = (0.5, 0.5)) -> QPoint:
     return widget.mapToGlobal(
         QPoint(int(rect.left() + at[0] * rect.width()), int(rect.top() + at[1] * rect.height()))
     )
+
+
+def on_top(widget: QWidget, point: QPoint) -> bool:
+    """Whether a click at a point of the screen would go to a widget, or to a part of it."""
+    hit = QApplication.widgetAt(point)
+    return hit is not None and (hit is widget or widget.isAncestorOf(hit))
+
+
+def resting(widget: QWidget, scroll: bool = True, seconds: float = 0.1) -> Callable[[], Any]:
+    """A condition: the middle of `widget`, once it has stood still and free for `seconds`."""
+    last: list[Any] = [None, 0.0]
+
+    def look() -> QPoint | None:
+        area = widget.parentWidget()
+        while scroll and area is not None:
+            if isinstance(area, QScrollArea) and area.widget().isAncestorOf(widget):
+                area.ensureWidgetVisible(widget)
+            area = area.parentWidget()
+        point, now = middle(widget), time.monotonic()
+        if point != last[0] or not on_top(widget, point):
+            last[:] = point, now
+        return point if now - last[1] > seconds else None
+
+    return look
 
 
 def qt_viewer(model: Any) -> Any:

@@ -96,7 +96,7 @@ class Story:
         """Click a control, scrolling to it first if need be."""
         self.reveal(button)
         assert button.isEnabled(), f"{button.text()!r} is disabled: {button.toolTip()}"
-        self.person.click(middle(button))
+        self.person.click_on(button)
 
     def reveal(self, control: QWidget) -> None:
         """Scroll a control of a dock into sight, by the wheel as a person would."""
@@ -157,7 +157,7 @@ class Story:
     def open_by_link(self, link: str, layers: int = 1) -> None:
         """Paste a Neuroglancer link and press Return."""
         dock = self.bring_to_front(OpenDock)
-        self.person.click(middle(dock.address.edit))
+        self.person.click_on(dock.address.edit)
         self.person.paste(link)
         self.person.key("Return")
         wait_until(lambda: len(self.scene.volume_layers) == layers, "the volume to be open")
@@ -215,7 +215,7 @@ class Story:
         dock = self.bring_to_front(StraightenDock)
         run = dock.run
         self.reveal(run.path)
-        self.person.click(middle(run.path))
+        self.person.click_on(run.path)
         self.person.type(str(path))
         self.person.key("Return")
         wait_until(run.job.button.isEnabled, "the button that runs")

@@ -13,7 +13,7 @@ from oracles.precomputed import write_by_hand
 from psygnal import Signal
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
-from real_events import middle, on_screen, settle, wait_until, way
+from real_events import on_screen, settle, wait_until, way
 
 from napari_ouroboros import Trace, open_volume, straighten
 from napari_ouroboros.widgets.scene import close_scene, scene_of
@@ -168,12 +168,6 @@ def test_closed_and_opened_again(window: Any, qtbot: Any) -> None:
     assert scene_of(window) is scene
 
 
-def pressed(person: Any, dock: StraightenDock, button: Any) -> None:
-    dock.ensureWidgetVisible(button)
-    settle()
-    person.click(middle(button))
-
-
 def box_on_screen() -> Any:
     """The question that waits for an answer, if it can be clicked."""
     box = QApplication.activeModalWidget()
@@ -189,7 +183,7 @@ def answer(person: Any, which: Any, asked: list[str]) -> QTimer:
         if box is not None:
             timer.stop()
             asked.append(box.text())
-            person.click(middle(box.button(which)))
+            person.click_on(box.button(which))
 
     timer.timeout.connect(look)
     timer.start(50)
@@ -208,7 +202,7 @@ def test_it_asks_before_it_replaces_and_stops_on_cancel(
     wait_until(lambda: run.job.button.isEnabled(), "the button")
     asked: list[str] = []
     timer = answer(person, QMessageBox.StandardButton.No, asked)
-    pressed(person, dock, run.job.button)
+    person.click_on(run.job.button)
     wait_until(lambda: asked and box_on_screen() is None, "the question")
     assert "out.tif is there already" in asked[0]
     assert not run.runs.running
@@ -221,9 +215,9 @@ def test_it_asks_before_it_replaces_and_stops_on_cancel(
     wait_until(lambda: dock.scene.live.is_current, "the map of large slices")
     wait_until(lambda: dock.preview.idle, "its preview")
     timer = answer(person, QMessageBox.StandardButton.Yes, asked)
-    pressed(person, dock, run.job.button)
+    person.click_on(run.job.button)
     wait_until(lambda: run.runs.running, "the run")
-    pressed(person, dock, run.job.cancel_button)
+    person.click_on(run.job.cancel_button)
     wait_until(lambda: not run.runs.running, "the run to stop")
     wait_until(lambda: "cancelled" in dock.banner.text, "the line that says so")
     assert path.read_bytes() == b"mine"
@@ -232,7 +226,7 @@ def test_it_asks_before_it_replaces_and_stops_on_cancel(
     settings.width, settings.height, settings.spacing_nm = 31, 24, None
     wait_until(lambda: dock.scene.live.is_current and dock.preview.idle, "the small map")
     timer = answer(person, QMessageBox.StandardButton.Yes, asked)
-    pressed(person, dock, run.job.button)
+    person.click_on(run.job.button)
     source = dock.preview.shown[0].source
     wait_until(lambda: source.shows_result, "the result")
     assert len(asked) == 3
@@ -260,7 +254,7 @@ def test_a_click_on_a_label_picks_its_id(
     window.layers.selection.active = window.layers[0]
     source = dock.preview.feed_of(layer)
     model = window.__wrapped__  # what stands behind the proxy
-    pressed(person, dock, dock.layers.by_click)
+    person.click_on(dock.layers.by_click)
     wait_until(lambda: dock.layers.by_click.isChecked(), "picking by click")
     window.reset_view()
     settle()

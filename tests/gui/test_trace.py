@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint
-from real_events import middle, on_screen, settle, wait_until, way
+from real_events import on_screen, settle, wait_until, way
 from small_scene import RESOLUTION, make_scene
 
 from napari_ouroboros.volumes import open_volume
@@ -67,9 +67,7 @@ class Desk:
         wait_until(lambda: self.model.state is not before, "the click to change the trace")
 
     def press(self, button: Any) -> None:
-        self.dock.ensureWidgetVisible(button)
-        settle()
-        self.person.click(middle(button))
+        self.person.click_on(button)
 
     def numbers(self) -> Any:
         return wait_until(
@@ -325,9 +323,7 @@ def test_what_is_being_typed_stays_and_steps_may_be_in_pixels(desk: Desk) -> Non
     desk.dock.ensureWidgetVisible(form)
     desk.person.focus(desk.viewer.window._qt_window)
     for field, value in ((form.step, lambda: desk.scene.traces.step_nm), (form.tolerance, None)):
-        desk.dock.ensureWidgetVisible(field)
-        settle()
-        desk.person.click(middle(field.edit))
+        desk.person.click_on(field.edit)
         field.edit.selectAll()
         desk.person.type("3 p")
         wait_until(lambda: field.edit.text() == "3 p", "the text")  # noqa: B023
