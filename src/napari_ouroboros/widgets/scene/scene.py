@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from napari_ouroboros.volumes import Volume
     from napari_ouroboros.widgets.background import Deliver
+    from napari_ouroboros.widgets.home.overlays import HomeOverlays
+    from napari_ouroboros.widgets.labels.book import LabelsBook
+    from napari_ouroboros.widgets.qa.model import QaModel
+    from napari_ouroboros.widgets.session.work import Work
     from napari_ouroboros.widgets.trace.book import TraceBook
 
 
@@ -43,6 +47,14 @@ class Scene:
         The traces of the viewer's Points layers, and which one is active.
     straight : ViewerModel
         The second space: straightened images and labels.
+    work : Work
+        Where unsaved work lies.
+    labels : LabelsBook
+        The labels of the straightened space, each with its recipe.
+    overlays : HomeOverlays
+        These labels, shown in the viewer while they are painted.
+    qa : QaModel
+        What is known of each slice, and what somebody said of it.
     """
 
     #: Volumes shown in the viewer have come, gone or changed their order.
@@ -53,6 +65,10 @@ class Scene:
     def __init__(self, viewer: ViewerModel, deliver: Deliver) -> None:
         from napari.components import ViewerModel
 
+        from napari_ouroboros.widgets.home.overlays import HomeOverlays
+        from napari_ouroboros.widgets.labels.book import LabelsBook
+        from napari_ouroboros.widgets.qa.model import QaModel
+        from napari_ouroboros.widgets.session.work import Work
         from napari_ouroboros.widgets.trace.book import TraceBook
 
         begin_warming()
@@ -63,6 +79,10 @@ class Scene:
         self.place = Place()
         self.traces: TraceBook = TraceBook(self)
         self.straight: ViewerModel = ViewerModel(title="straightened")
+        self.work: Work = Work(self)
+        self.labels: LabelsBook = LabelsBook(self)
+        self.overlays: HomeOverlays = HomeOverlays(self)
+        self.qa: QaModel = QaModel(self)
         self._closed = False
         viewer.layers.events.inserted.connect(self._layers_changed)
         viewer.layers.events.removed.connect(self._layers_changed)
@@ -101,6 +121,10 @@ class Scene:
             viewer.layers.events.inserted.disconnect(self._layers_changed)
             viewer.layers.events.removed.disconnect(self._layers_changed)
             viewer.layers.events.reordered.disconnect(self._layers_changed)
+        self.qa.close()
+        self.overlays.close()
+        self.labels.close()
+        self.work.close()
         self.traces.close()
         self.live.close()
 

@@ -1,0 +1,56 @@
+"""The labels of a scene's straightened space: which are shown, which belong to another trace."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.volumes.labels.label_array import LabelArray
+    from napari_ouroboros.widgets.scene.scene import Scene
+
+
+@dataclass(eq=False)
+class StraightLabels:
+    """Labels and the recipe that they were made in.
+
+    Attributes
+    ----------
+    array : LabelArray
+    map : Straightening
+        With every length settled and its frames made.
+    name : str
+    layer : Labels or None
+        In ``scene.straight``; None: parked, since the slices shown are those of another map.
+    """
+
+    array: LabelArray
+    map: Straightening
+    name: str
+    layer: Labels | None = field(default=None)
+
+
+class LabelsBook:
+    """All labels of a scene's straightened space.
+
+    Parameters
+    ----------
+    scene : Scene
+        Held weakly.
+    """
+
+    #: Labels have come, gone, been parked, shown again, or renamed. In the GUI thread.
+    changed = Signal()
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = weakref.ref(scene)
+        self.entries: list[StraightLabels] = []
+
+    def close(self) -> None:
+        """Stop listening."""

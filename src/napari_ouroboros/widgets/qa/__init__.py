@@ -1,0 +1,3 @@
+"""Quality along the path: checks of every slice, marks, measures."""
+
+from __future__ import annotations
