@@ -238,6 +238,20 @@ class LabelArray(NumpyLike):
                     picked.append(chosen[differs])
                     parts.append(around([p[chosen[differs]] for p in points]))
 
+    def clear(self) -> None:
+        """Erase everything; the painted chunks are all that it looks at.
+
+        Raises
+        ------
+        DestinationError
+            A chunk could not be taken away; those before it were.
+        """
+        with self._announced() as parts:
+            for (k0, k1), (r0, r1), (c0, c1) in self.painted_chunks():
+                basic = basic_key((slice(k0, k1), slice(r0, r1), slice(c0, c1)), self.shape)
+                assert basic is not None
+                self._write_ranges(basic, basic.spread(np.zeros((), self.dtype)), parts)
+
     def _write_ranges(self, basic: Basic, values: NDArray[Any], parts: list[Box]) -> None:
         for index, within, outer in pieces(basic.ranges, self.chunks):
             old, part = self._files.get(index), values[outer]

@@ -85,8 +85,10 @@ class ChunkFiles:
             try:
                 data = self.path(index).read_bytes()
             except FileNotFoundError as error:
-                if self._written.get(index, 0) != written:
-                    continue  # emptied while we looked
+                with self._lock:
+                    emptied = self._written.get(index, 0) != written
+                if emptied:  # while we looked
+                    continue
                 raise SourceError(f"the chunk {self.path(index)} of the labels is gone") from error
             except OSError as error:
                 why = one_line(error.strerror or error)
@@ -109,13 +111,13 @@ class ChunkFiles:
         """
         path = self.path(index)
         if not chunk.any():
-            with self._lock:
+            # Readers wait this moment, or one would miss a file that it still counts on.
+            with self._lock, destination_errors(self.folder):
+                path.unlink(missing_ok=True)
                 self._stored.discard(index)
                 self._cached.pop(index, None)
                 self._unsynced.discard(index)
                 self._written[index] = self._written.get(index, 0) + 1
-            with destination_errors(self.folder):
-                path.unlink(missing_ok=True)
             return
         chunk.setflags(write=False)
         data = encode(chunk)
@@ -197,7 +199,6 @@ def metadata(
             {"name": "bytes", "configuration": {"endian": "little"}},
             {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
         ],
-        "dimension_names": ["slice", "row", "column"],
         "attributes": attributes,
     }
 

@@ -154,6 +154,9 @@ def check_ids(value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     values = np.asarray(value)
     if values.dtype == dtype:
         return values
+    if values.dtype.kind == "f" and isinstance(value, list | tuple):
+        # numpy takes whole numbers beyond int64 beside small ones for floats.
+        values = np.asarray(value, object)
     if values.dtype.kind == "O":
         # Whole numbers beyond int64 in a list.
         if not all(isinstance(v, int | np.integer) for v in values.flat):
