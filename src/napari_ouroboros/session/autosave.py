@@ -10,8 +10,20 @@ from psygnal import Signal
 
 from napari_ouroboros.errors import one_line
 
-#: The share of `latest` that the write itself may take up.
-_MOST_FOR_WRITING = 0.5
+#: The share of `latest` that is kept for the write itself, at least and at most.
+_LEAST_FOR_WRITING, _MOST_FOR_WRITING = 0.05, 0.5
+
+
+class Clock:
+    """The clock of the machine."""
+
+    def now(self) -> float:
+        """Seconds, from some moment on."""
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
+        """Wait until notified, or so long; the condition is held."""
+        condition.wait(seconds)
 
 
 class Autosave:
@@ -30,6 +42,7 @@ class Autosave:
         done: it begins earlier by the time that the last one took.
     begin : callable, optional
         Called in the thread as soon as there is an edit: notes that there is unsaved work.
+    clock : Clock, optional
     """
 
     #: A write has failed: one line, told in the thread of this object. It is tried again.
@@ -43,7 +56,9 @@ class Autosave:
         delay: float = 5.0,
         latest: float = 10.0,
         begin: Callable[[], object] | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or Clock()
         self._write, self._begin = write, begin
         self._delay, self._latest = delay, latest
         # Nothing is known yet of how long a write takes.
@@ -72,7 +87,7 @@ class Autosave:
         with self._condition:
             if self._closed:
                 return
-            self._last = time.monotonic()
+            self._last = self._clock.now()
             if self._first is None:
                 self._first = self._last
             self._news = True
@@ -120,7 +135,8 @@ class Autosave:
         assert self._first is not None
         if self._now:
             return self._last
-        for_writing = min(2 * self._took, _MOST_FOR_WRITING * self._latest)
+        least, most = _LEAST_FOR_WRITING * self._latest, _MOST_FOR_WRITING * self._latest
+        for_writing = min(max(2 * self._took, least), most)
         return min(self._last + self._delay, self._first + self._latest - for_writing)
 
     def _run(self) -> None:
@@ -131,11 +147,11 @@ class Autosave:
                     if self._closed:
                         return
                     if self._first is None:
-                        self._condition.wait()
+                        self._clock.wait(self._condition, None)
                         continue
-                    wait = self._due() - time.monotonic()
+                    wait = self._due() - self._clock.now()
                     if wait > 0:
-                        self._condition.wait(wait)
+                        self._clock.wait(self._condition, wait)
                         continue
                     self._first = None
                     self._now, self._busy = False, True
@@ -148,16 +164,16 @@ class Autosave:
                     self.failed.emit(problem)
 
     def _write_once(self) -> None:
-        began = time.monotonic()
+        began = self._clock.now()
         problem = _problem_of(self._write)
         with self._condition:
             self._problem = problem
-            self._took = time.monotonic() - began
+            self._took = self._clock.now() - began
             self._busy = False
             if problem:
                 self._failures += 1
                 # The edits are still to be written: again after the usual pause.
-                self._first = self._last = time.monotonic()
+                self._first = self._last = self._clock.now()
             self._condition.notify_all()
         if problem:
             self.failed.emit(problem)

@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from napari_ouroboros.errors import SourceError, UserError, one_line
 from napari_ouroboros.session import owning
-from napari_ouroboros.session.autosave import Autosave
+from napari_ouroboros.session.autosave import Autosave, Clock
 from napari_ouroboros.session.document import SessionDocument, from_bytes, to_bytes
 from napari_ouroboros.session.files import write_whole
 from napari_ouroboros.session.names import DOCUMENT, LABELS, inside
@@ -151,13 +151,17 @@ class WorkingFolder:
     # -- what lies in it ------------------------------------------------------------------
 
     def autosave(
-        self, take: Callable[[], SessionDocument], delay: float = 5.0, latest: float = 10.0
+        self,
+        take: Callable[[], SessionDocument],
+        delay: float = 5.0,
+        latest: float = 10.0,
+        clock: Clock | None = None,
     ) -> Autosave:
         """Return what writes ``take()`` into this folder some seconds after its ``changed()``.
 
         `take` is called in the thread of the `Autosave`.
         """
-        return Autosave(lambda: self.write(take()), delay, latest, begin=self.note_unsaved)
+        return Autosave(lambda: self.write(take()), delay, latest, self.note_unsaved, clock)
 
     def write(self, document: SessionDocument) -> None:
         """Replace the document, whole or not at all.
