@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import zarr
-from numpy.typing import NDArray
+from label_stores import make_store, random_ids
 
 from napari_ouroboros import Straightening, Trace
 from napari_ouroboros.geometry import recipe
@@ -73,28 +70,6 @@ def document(a_map: Straightening) -> SessionDocument:
     )  # fmt: skip
 
 
-def make_store(
-    folder: Path, values: NDArray[Any], chunks: tuple[int, int, int] = (8, 8, 8)
-) -> NDArray[Any]:
-    """Write a zarr array, chunks of zeros left out; return what was written."""
-    array = zarr.create_array(
-        folder, shape=values.shape, chunks=chunks, dtype=values.dtype, fill_value=0,
-        config={"write_empty_chunks": False},
-    )  # fmt: skip
-    array[:] = values
-    return values
-
-
-def random_ids(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:
-    """Ids of the whole range of a dtype, the largest included, in a third of the array."""
-    dice = np.random.default_rng(seed)
-    top = int(np.iinfo(dtype).max)
-    values = dice.integers(0, top, shape, dtype, endpoint=True)
-    values[shape[0] // 3 :] = 0
-    values[0, 0, :2] = top, top // 2 + 1
-    return values
-
-
 Stores = dict[str, Path]
 
 
@@ -106,8 +81,3 @@ def stores(document: SessionDocument, tmp_path: Path) -> Stores:
         made[entry.store] = tmp_path / "stores" / str(i)
         make_store(made[entry.store], random_ids(entry.shape, entry.dtype, i))
     return made
-
-
-@pytest.fixture
-def store_maker() -> Callable[..., NDArray[Any]]:
-    return make_store
