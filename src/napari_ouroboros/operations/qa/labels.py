@@ -92,8 +92,10 @@ def label_checks(
     sums = np.zeros((4, n))
     todo = slabs_of(labels, straightening.shape)
     if previous is not None and changed is not None:
-        k0, k1 = max(changed[0], 0), min(changed[1], n)
-        todo = [(max(a, k0), min(b, k1)) for a, b in todo if a < k1 and b > k0]
+        k0 = min(max(changed[0], 0), n)
+        k1 = min(max(changed[1], k0), n)
+        cut = ((max(a, k0), min(b, k1)) for a, b in todo)
+        todo = [(a, b) for a, b in cut if a < b]
         sums[:] = _sums(previous)
         sums[:, k0:k1] = 0
     if progress is not None:

@@ -157,9 +157,9 @@ def _of_geometry(checks: GeometryChecks, rules: Rules, reasons: list[list[str]])
             )
     if rules.outside and checks.samples_outside is not None:
         for k in np.flatnonzero(checks.samples_outside):
-            share = 100 * checks.samples_outside[k] / checks.samples
+            share = _percent(checks.samples_outside[k] / checks.samples)
             reasons[k].append(
-                f"{checks.samples_outside[k]} samples ({share:.2g} %) lie outside the volume"
+                f"{checks.samples_outside[k]} samples ({share}) lie outside the volume"
             )
 
 
@@ -248,13 +248,19 @@ def _of_round_trip(checks: RoundTripChecks, rules: Rules, reasons: list[list[str
     if rules.contested is not None:
         for k in np.flatnonzero(checks.contested > rules.contested):
             reasons[k].append(
-                f"{100 * checks.contested[k]:.2g} % of its voxels belong to other slices, too"
+                f"{_percent(checks.contested[k])} of its voxels belong to other slices, too"
             )
     if rules.agreement is not None:
         lost = 1 - checks.agreement
         limit = upper_limit(lost, rules.agreement, rules.least_agreement)
         for k in np.flatnonzero(lost > limit):
             reasons[k].append(
-                f"{100 * lost[k]:.2g} % of its samples do not come back to themselves (limit "
-                f"{100 * limit:.2g} %)"
+                f"{_percent(lost[k])} of its samples do not come back to themselves (limit "
+                f"{_percent(limit)})"
             )
+
+
+def _percent(share: float) -> str:
+    """Two digits; never more than there is, as in "1e+02 %"."""
+    percent = 100 * float(share)
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
