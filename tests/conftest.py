@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import os
 import sys
 import threading
@@ -87,6 +88,22 @@ def http_server() -> Iterator[Callable[..., LocalServer]]:
     yield serve
     for server in servers:
         server.close()
+
+
+_recovery_folders = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def own_recovery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give each test a folder for unsaved work; that of whoever runs the tests is not touched."""
+    folder = tmp_path_factory.getbasetemp() / f"recovery-{next(_recovery_folders)}"
+    before = os.environ.get("NAPARI_OUROBOROS_RECOVERY")
+    os.environ["NAPARI_OUROBOROS_RECOVERY"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["NAPARI_OUROBOROS_RECOVERY"]
+    else:
+        os.environ["NAPARI_OUROBOROS_RECOVERY"] = before
 
 
 def _shared_pools() -> set[threading.Thread]:

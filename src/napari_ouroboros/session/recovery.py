@@ -37,7 +37,12 @@ _STILL_MADE_S = 3600.0
 
 
 def recovery_folder() -> Path:
-    """Return where working folders lie: in the user's own folder of data."""
+    """Return where working folders lie: in the user's own folder of data.
+
+    ``NAPARI_OUROBOROS_RECOVERY`` names another one.
+    """
+    if named := os.environ.get("NAPARI_OUROBOROS_RECOVERY"):
+        return Path(named)
     import platformdirs
 
     return Path(platformdirs.user_data_dir("napari-ouroboros", appauthor=False)) / "recovery"
@@ -161,7 +166,13 @@ class WorkingFolder:
 
         `take` is called in the thread of the `Autosave`.
         """
-        return Autosave(lambda: self.write(take()), delay, latest, self.note_unsaved, clock)
+
+        def write() -> None:
+            # Again: the disk may have been full when the edit was made.
+            self.note_unsaved()
+            self.write(take())
+
+        return Autosave(write, delay, latest, self.note_unsaved, clock)
 
     def write(self, document: SessionDocument) -> None:
         """Replace the document, whole or not at all.
