@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_ouroboros.volumes.level import Level
     from napari_ouroboros.volumes.stores.inflight import CancelSignal
     from napari_ouroboros.volumes.streaming.level import StreamedLevel
+    from napari_ouroboros.volumes.streaming.source import ChunkSource
 
 LayerData = tuple[Any, dict[str, Any], str]
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -212,6 +213,29 @@ def space(grid: Grid) -> dict[str, Any]:
     }
 
 
+def streamed_levels(volume: ChunkSource, name: str) -> tuple[StreamedPyramid, dict[str, Any]]:
+    """Return the levels of a volume, aligned for napari, and the arguments of their layer."""
+    aligned = align(volume.levels)
+    pyramid = StreamedPyramid(volume, aligned.mips, aligned.boxes)
+    finest = volume.levels[0]
+    first, box = pyramid.lattices[0], pyramid.boxes[0]
+    grid = Grid(
+        first.shape,
+        finest.resolution,
+        (
+            finest.voxel_offset[0] + box[0][0],
+            finest.voxel_offset[1] + box[1][0],
+            finest.voxel_offset[2] + box[2][0],
+        ),
+    )
+    return pyramid, {
+        "name": name,
+        **space(grid),
+        "multiscale": True,
+        "metadata": {"napari-ouroboros": {"url": volume.url, "mips": aligned.mips}},
+    }
+
+
 def volume_layers(
     volume: Volume,
     name: str,
@@ -236,27 +260,8 @@ def volume_layers(
     cancel : object with is_set(), optional
         Stops the reading.
     """
-    aligned = align(volume.levels)
-    pyramid = StreamedPyramid(volume, aligned.mips, aligned.boxes)
-    finest = volume.levels[0]
-    first, box = pyramid.lattices[0], pyramid.boxes[0]
-    grid = Grid(
-        first.shape,
-        finest.resolution,
-        (
-            finest.voxel_offset[0] + box[0][0],
-            finest.voxel_offset[1] + box[1][0],
-            finest.voxel_offset[2] + box[2][0],
-        ),
-    )
-    about: dict[str, Any] = {"url": volume.url, "mips": aligned.mips}
-    meta: dict[str, Any] = {
-        "name": name,
-        **space(grid),
-        "multiscale": True,
-        "metadata": {"napari-ouroboros": about},
-    }
-
+    pyramid, meta = streamed_levels(volume, name)
+    about: dict[str, Any] = meta["metadata"]["napari-ouroboros"]
     if labels is None:
         labels = volume.holds_labels
     if labels and volume.dtype.kind in "ui":

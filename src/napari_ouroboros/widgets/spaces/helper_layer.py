@@ -21,12 +21,12 @@ def is_helper(layer: Layer) -> bool:
     return bool(layer.metadata.get("napari-ouroboros", {}).get("helper"))
 
 
-def add_quietly(viewer: ViewerModel, layer: Layer) -> None:
-    """Add a layer on top; selection and active layer stay what they are, without an event."""
+def add_quietly(viewer: ViewerModel, layer: Layer, index: int | None = None) -> None:
+    """Add a layer on top, or at `index`; selection and active layer stay, without an event."""
     selection = viewer.layers.selection
     before = set(selection)
     with selection.events.blocker_all():
-        viewer.layers.append(layer)
+        viewer.layers.insert(len(viewer.layers) if index is None else index, layer)
         selection.clear()
         selection.update(before)
 

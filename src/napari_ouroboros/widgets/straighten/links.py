@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,12 +19,16 @@ class AppearanceLink:
     ----------
     volume, straightened : Layer
         Of the same kind; the second takes the first's appearance at once.
+    names : sequence of str, optional
+        What they share, each with an event of its name; contrast and colours if not given.
     """
 
-    def __init__(self, volume: Layer, straightened: Layer) -> None:
+    def __init__(
+        self, volume: Layer, straightened: Layer, names: Sequence[str] | None = None
+    ) -> None:
         self._layers = (volume, straightened)
         self._copying = False
-        self._names = _SHARED.get(str(volume._type_string), ())
+        self._names = tuple(_SHARED.get(str(volume._type_string), ()) if names is None else names)
         if getattr(volume, "rgb", False):
             self._names = ()
         for name in self._names:
