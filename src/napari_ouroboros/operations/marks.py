@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -104,33 +104,34 @@ class Marks:
         """Take the mark of slice `k` away, if it has one."""
         self._marks.pop(k, None)
 
+    def join(self, k: int, mark: Mark) -> None:
+        """Give slice `k` a mark that keeps its own place, beside what the slice has already.
+
+        A bad one of several makes the slice bad, and the comments are joined.
+        """
+        there = self._marks.get(k)
+        verdict, comment = mark.verdict, mark.comment
+        if there is not None:
+            verdict = "bad" if "bad" in (verdict, there.verdict) else "good"
+            comment = "; ".join(text for text in (there.comment, comment) if text)
+        self._marks[k] = Mark(k, mark.centre_nm, verdict, comment)
+
     def carried_to(self, new: Straightening) -> CarriedMarks:
         """Return the marks on the slices of another map that are at their places now.
 
-        A mark goes to the slice whose centre is nearest to its own place; it is lost if that is
-        farther away than both half the distance between slices and half the shorter side of a
-        slice. Where several meet, a bad one makes the slice bad, and the comments are joined.
-        Carried marks keep their own places, so that one edit after the other loses nothing.
+        A mark goes to the slice that `slices_at` finds; where several meet, see `join`. Carried
+        marks keep their own places, so that one edit after the other loses nothing.
         """
         carried = Marks(new)
         lost: list[Mark] = []
         merged = 0
-        centres = new.frames.c
-        half_side = 0.5 * new.pitch_nm * min(new.width, new.height)
-        limit = max(0.5 * new.spacing_nm, half_side)
-        for mark in self:
-            squared = ((centres - mark.centre_nm) ** 2).sum(axis=1)
-            k = int(np.argmin(squared))
-            if squared[k] > limit**2:
+        own = list(self)
+        for mark, k in zip(own, slices_at(own, new), strict=True):
+            if k is None:
                 lost.append(mark)
                 continue
-            there = carried.get(k)
-            verdict, comment = mark.verdict, mark.comment
-            if there is not None:
-                merged += 1
-                verdict = "bad" if "bad" in (verdict, there.verdict) else "good"
-                comment = "; ".join(text for text in (there.comment, comment) if text)
-            carried._marks[k] = Mark(k, mark.centre_nm, verdict, comment)
+            merged += carried.get(k) is not None
+            carried.join(k, mark)
         return CarriedMarks(carried, tuple(lost), merged)
 
     # -- as text --------------------------------------------------------------------------
@@ -223,6 +224,33 @@ class Marks:
             raise UserError(f"{where} is damaged: it needs a slice, a place in nm and a comment")
         z, y, x = (float(value) for value in place)
         self._marks[k] = Mark(k, (z, y, x), _verdict(verdict, where), comment)
+
+
+def slices_at(
+    marks: Sequence[Mark], straightening: Straightening, limit_nm: float | None = None
+) -> list[int | None]:
+    """Return the slice of a map at the place of each mark; None where it passes too far away.
+
+    Parameters
+    ----------
+    marks : sequence of Mark
+    straightening : Straightening
+        The slice is the one whose centre is nearest.
+    limit_nm : float, optional
+        Farther away than this is too far. Default: half the distance between slices, or half the
+        shorter side of a slice, if that is more.
+    """
+    if not marks:
+        return []
+    from scipy.spatial import cKDTree
+
+    map_ = straightening
+    if limit_nm is None:
+        half_side = 0.5 * map_.pitch_nm * min(map_.width, map_.height)
+        limit_nm = max(0.5 * map_.spacing_nm, half_side)
+    centres = np.array([mark.centre_nm for mark in marks], np.float64)
+    distance, k = cKDTree(map_.frames.c).query(centres)
+    return [int(i) if d <= limit_nm else None for d, i in zip(distance, k, strict=True)]
 
 
 def _verdict(value: object, where: str = "a mark") -> Verdict:
