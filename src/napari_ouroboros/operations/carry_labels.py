@@ -214,5 +214,3 @@ def _samples(box: Box) -> Samples:
 def _go_on(cancel: Cancel | None) -> None:
     if cancel is not None and cancel.is_set():
         raise Cancelled("carrying the labels over was cancelled")
-
-
