@@ -94,6 +94,16 @@ class TraceModel:
             self.state = self._redo.pop()
             self.changed.emit()
 
+    def begin_with(self, state: TraceState) -> None:
+        """Be as in a file that was saved; there is nothing to undo."""
+        self.cancel_drag()
+        self._undo.clear()
+        self._redo.clear()
+        # Points of its own: none is one of those that were there before.
+        ids = self._new_ids(len(state))
+        self.state = state.changed(ids=ids)
+        self.changed.emit()
+
     def _do(self, state: TraceState) -> None:
         self.end_drag()
         self._remember(self.state)
