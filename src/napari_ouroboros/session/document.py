@@ -18,6 +18,7 @@ from napari_ouroboros.session.names import check_store
 SCHEMA = "napari-ouroboros-session/1"
 
 Vector = tuple[float, float, float]
+Row = tuple[float, float, float, float]
 LabelType = Literal["uint8", "uint16", "uint32", "uint64"]
 
 _LARGEST_ID = 2**64 - 1
@@ -40,6 +41,8 @@ class SourceEntry:
         Size of a voxel zyx in nm as the user gave it; None: the volume says it.
     mips : tuple of int
         Levels that are shown, the finest first; empty: all.
+    affine : (4, 4) or None
+        From the layer's own world to the viewer's, where they are not one.
     visible, opacity, blending, gamma, contrast_limits, colormap
         As napari has them; None: left open.
     """
@@ -50,6 +53,7 @@ class SourceEntry:
     channel: int | None = None
     resolution: Vector | None = None
     mips: tuple[int, ...] = ()
+    affine: tuple[Row, Row, Row, Row] | None = None
     visible: bool = True
     opacity: float = 1.0
     blending: str | None = None
