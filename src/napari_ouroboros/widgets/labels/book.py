@@ -47,10 +47,17 @@ class LabelsBook:
 
     #: Labels have come, gone, been parked, shown again, or renamed. In the GUI thread.
     changed = Signal()
+    #: Labels have been written to: ``(entry, change)``; in the GUI thread.
+    painted = Signal(object, object)
 
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
         self.entries: list[StraightLabels] = []
+
+    @property
+    def active(self) -> StraightLabels | None:
+        """The labels that are painted, measured and checked."""
+        return self.entries[-1] if self.entries else None
 
     def close(self) -> None:
         """Stop listening."""
