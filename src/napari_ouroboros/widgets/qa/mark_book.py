@@ -1,0 +1,146 @@
+"""Marks of slices, trace by trace: they stay at their places while the traces are edited. No Qt."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_ouroboros.operations.marks import Mark, Marks, slices_at
+
+if TYPE_CHECKING:
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.operations.marks import Verdict
+
+#: A mark that was saved belongs to a trace that passes it as near as this share of a slice.
+_NEAR = 0.51
+
+
+class MarkBook:
+    """The marks of all traces; shown are those of one map.
+
+    What an edit leaves without a slice is kept, and is there again when the edit is undone.
+
+    Attributes
+    ----------
+    marks : Marks or None
+        Those of the map that is shown; None: there is none.
+    lost : int
+        How many marks of its trace have no slice in it.
+    """
+
+    #: Slices have been marked, or other marks are shown.
+    changed = Signal()
+
+    def __init__(self) -> None:
+        self.marks: Marks | None = None
+        self.lost = 0
+        self._of_trace: weakref.WeakKeyDictionary[Any, list[Mark]] = weakref.WeakKeyDictionary()
+        #: Saved ones of which it is not known yet to which trace they belong.
+        self._unclaimed: list[Mark] = []
+        self._own: list[Mark] = []
+        self._map: Straightening | None = None
+        #: Whose marks make up that of a slice.
+        self._at: dict[int, list[Mark]] = {}
+
+    @property
+    def map(self) -> Straightening | None:
+        """Whose slices are marked."""
+        return self._map
+
+    def of(self, trace: Any) -> list[Mark]:
+        """Return the marks that may be those of a trace."""
+        return [*self._of_trace.get(trace, ()), *self._unclaimed]
+
+    def show(
+        self,
+        trace: Any,
+        map_: Straightening | None,
+        placed: Mapping[Mark, int | None] | None = None,
+    ) -> int:
+        """Show the marks of a trace on its map; None: no map.
+
+        Parameters
+        ----------
+        trace : object
+            Held weakly.
+        map_ : Straightening or None
+        placed : mapping, optional
+            What `slices_at` said of some marks, for whoever asked in another thread.
+
+        Returns
+        -------
+        int
+            How many marks more than before have no slice.
+        """
+        before = self.lost if trace is not None and self._of_trace.get(trace) is self._own else 0
+        self._map = map_
+        self._at = {}
+        if map_ is None:
+            self.marks, self.lost = None, 0
+            self.changed.emit()
+            return 0
+        self._own = self._of_trace.setdefault(trace, [])
+        self._claim(map_)
+        known = placed or {}
+        left = [mark for mark in self._own if mark not in known]
+        found = {**known, **dict(zip(left, slices_at(left, map_), strict=True))}
+        self.marks = Marks(map_)
+        self.lost = 0
+        for mark in self._own:
+            k = found[mark]
+            if k is None:
+                self.lost += 1
+                continue
+            self._at.setdefault(k, []).append(mark)
+            self.marks.join(k, mark)
+        self.changed.emit()
+        return max(0, self.lost - before)
+
+    def mark(self, k: int, verdict: Verdict, comment: str) -> None:
+        """Mark a slice of the map that is shown."""
+        assert self.marks is not None
+        self._forget(k)
+        mark = self.marks.mark(k, verdict, comment)
+        self._own.append(mark)
+        self._at[k] = [mark]
+        self.changed.emit()
+
+    def clear(self, k: int) -> None:
+        """Take the mark of a slice away."""
+        assert self.marks is not None
+        self._forget(k)
+        self.marks.clear(k)
+        self.changed.emit()
+
+    def saved(self) -> tuple[Mark, ...]:
+        """Return all marks of all traces; those that are shown with their slices of now."""
+        now = {id(mark): k for k, marks in self._at.items() for mark in marks}
+        found = [*self._unclaimed, *(mark for own in self._of_trace.values() for mark in own)]
+        return tuple(
+            Mark(now.get(id(mark), mark.slice), mark.centre_nm, mark.verdict, mark.comment)
+            for mark in found
+        )
+
+    def bring_back(self, marks: Iterable[Mark], trace: Any, map_: Straightening | None) -> None:
+        """Take saved marks instead of all that there are."""
+        self._of_trace.clear()
+        self._own = []
+        self._unclaimed = list(marks)
+        self.lost = 0
+        self.show(trace, map_)
+
+    def _forget(self, k: int) -> None:
+        gone = {id(mark) for mark in self._at.pop(k, ())}
+        self._own[:] = [mark for mark in self._own if id(mark) not in gone]
+
+    def _claim(self, map_: Straightening) -> None:
+        """Saved marks at the slices of this trace are its own."""
+        if not self._unclaimed:
+            return
+        near = slices_at(self._unclaimed, map_, _NEAR * map_.spacing_nm)
+        pairs = list(zip(self._unclaimed, near, strict=True))
+        self._own.extend(mark for mark, k in pairs if k is not None)
+        self._unclaimed = [mark for mark, k in pairs if k is None]
