@@ -31,7 +31,7 @@ class MarkBook:
         How many marks of its trace have no slice in it.
     """
 
-    #: Slices have been marked, or other marks are shown.
+    #: Slices have been marked, or marks are those of other slices now.
     changed = Signal()
 
     def __init__(self) -> None:
@@ -75,12 +75,12 @@ class MarkBook:
         int
             How many marks more than before have no slice.
         """
-        before = self.lost if trace is not None and self._of_trace.get(trace) is self._own else 0
-        self._map = map_
-        self._at = {}
+        lost = self.lost if self._of_trace.get(trace) is self._own else 0
+        before, self._map, self._at = self.marks, map_, {}
         if map_ is None:
             self.marks, self.lost = None, 0
-            self.changed.emit()
+            if before is not None:
+                self.changed.emit()
             return 0
         self._own = self._of_trace.setdefault(trace, [])
         self._claim(map_)
@@ -96,8 +96,9 @@ class MarkBook:
                 continue
             self._at.setdefault(k, []).append(mark)
             self.marks.join(k, mark)
-        self.changed.emit()
-        return max(0, self.lost - before)
+        if before != self.marks:
+            self.changed.emit()
+        return max(0, self.lost - lost)
 
     def mark(self, k: int, verdict: Verdict, comment: str) -> None:
         """Mark a slice of the map that is shown."""

@@ -163,14 +163,12 @@ class QaModel:
         else:
             comment = self._comments.pop(k, "") if mark is None else mark.comment
             self.book.mark(k, verdict, comment)
-        self.scene.work.note_edit()
 
     def set_comment(self, k: int, comment: str) -> None:
         """Say something of a slice that is marked."""
         mark = None if self.marks is None else self.marks.get(k)
         if mark is not None and mark.comment != comment:
             self.book.mark(k, mark.verdict, comment)
-            self.scene.work.note_edit()
 
     def saved_marks(self) -> tuple[Mark, ...]:
         """Return the marks of all traces, for a session."""
@@ -310,7 +308,9 @@ class QaModel:
             if now - last[0] < _SHOWN_EVERY:
                 return
             last[0] = now
-            copied = replace(checks, **{name: values.copy() for name, values in vars(checks).items()})
+            copied = replace(
+                checks, **{name: values.copy() for name, values in vars(checks).items()}
+            )
 
             def show() -> None:
                 current = self._current()
