@@ -59,5 +59,17 @@ class LabelsBook:
         """The labels that are painted, measured and checked."""
         return self.entries[-1] if self.entries else None
 
+    def add(self, array: LabelArray, map_: Straightening, name: str) -> StraightLabels:
+        """Add labels with the map that they were made in."""
+        entry = StraightLabels(array, map_, name)
+        self.entries.append(entry)
+        self.changed.emit()
+        return entry
+
+    def remove(self, entry: StraightLabels) -> None:
+        """Remove labels from the window; what was painted stays on the disk."""
+        self.entries.remove(entry)
+        self.changed.emit()
+
     def close(self) -> None:
         """Stop listening."""
