@@ -20,7 +20,7 @@ from napari_ouroboros.volumes.streaming import ChunkLoader, DecodedChunks, Strea
 Array = NDArray[Any]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for a condition; fail when it does not come true."""
     give_up = time.monotonic() + seconds
     while not condition():

@@ -252,7 +252,7 @@ def test_says_no_fast(tmp_path: Path) -> None:
         file.truncate(200 << 20)
     (tmp_path / "store.zarr").mkdir()
     (tmp_path / "store.zarr" / "info").write_text('{"@type": "neuroglancer_legacy_mesh"}')
-    start = time.perf_counter()
+    start = time.thread_time()  # not what others take of the machine
     for path in (
         str(big),
         str(tmp_path),
@@ -263,7 +263,7 @@ def test_says_no_fast(tmp_path: Path) -> None:
         [str(big), str(big)],
     ):
         assert get_reader(path) is None
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 def test_napari_finds_the_reader_and_shows_the_layers(nerve: PhantomPaths) -> None:

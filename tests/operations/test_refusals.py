@@ -71,7 +71,7 @@ def test_a_source_that_refuses_or_stays_silent(
             shell, tmp_path / "x.tif", silent, *EM, "--timeout", "1", code=1,
             say=["did not answer", "1 s"],
         )  # fmt: skip
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize("how", ["truncated", "corrupt gzip"])

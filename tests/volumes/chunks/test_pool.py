@@ -48,8 +48,8 @@ class FakeVolume:
     def fetch_chunk(self, mip: int, index: Index) -> np.ndarray[Any, Any] | None:
         with self.lock:
             self.asked.append(index)
-        assert self.gate.wait(10)
-        assert index not in self.slow or self.slow[index].wait(10)
+        assert self.gate.wait(30)
+        assert index not in self.slow or self.slow[index].wait(30)
         if index in self.broken:
             raise SourceError(f"chunk {index} is broken")
         if index in self.absent:
@@ -222,10 +222,8 @@ def test_cancel_and_close_end_a_wait() -> None:
     volume.gate.clear()
     cancel = threading.Event()
     threading.Timer(0.1, cancel.set).start()
-    start = time.monotonic()
     with pytest.raises(Cancelled), request(pool, (0, 0, 0)) as ticket:
         ticket.wait(cancel)
-    assert time.monotonic() - start < 5
     ticket = request(pool, (0, 0, 0))
     threading.Timer(0.1, pool.close).start()
     with pytest.raises(Cancelled):
@@ -254,7 +252,7 @@ def test_a_chunk_that_comes_too_late_is_dropped() -> None:
     late = volume.slow[0, 0, 0] = threading.Event()
     with pool:
         first = request(pool, (0, 0, 0))
-        limit = time.monotonic() + 2
+        limit = time.monotonic() + 20
         while not volume.asked and time.monotonic() < limit:
             time.sleep(0.01)
         first.release()
@@ -281,7 +279,7 @@ def test_in_flight_is_bounded_and_used(
         volume.gate.clear()
         for i in range(4):
             request(pool, *((i, y, x) for y in range(3) for x in range(2)))
-        limit = time.monotonic() + 2
+        limit = time.monotonic() + 20
         while len(volume.asked) < 5 and time.monotonic() < limit:
             time.sleep(0.01)
         time.sleep(0.05)
@@ -297,7 +295,7 @@ def test_single_requests_in_a_row_run_at_the_same_time() -> None:
         volume.gate.clear()
         for y in range(3):
             request(pool, (1, y, 0))
-        limit = time.monotonic() + 2
+        limit = time.monotonic() + 20
         while len(volume.asked) < 4 and time.monotonic() < limit:
             time.sleep(0.01)
         assert len(volume.asked) == 4

@@ -442,7 +442,7 @@ def test_a_silent_server_is_given_up_in_time(
         server.fault("*", "silent")
         with pytest.raises(SourceError, match=r"did not answer within 0\.5 s"):
             open_labels(f"{kind}://{server.url}/{path.name}", timeout=0.5)
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 20
 
 
 # dtypes --------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def test_a_call_that_does_not_return() -> None:
     start = time.monotonic()
     with pytest.raises(SourceError, match=r"^it did not answer within 0\.2 s$"):
         call(lambda: gate.wait(20), 0.2, "it")
-    assert 0.15 < time.monotonic() - start < 5
+    assert 0.15 < time.monotonic() - start < 15
     gate.set()
 
 
@@ -44,7 +44,7 @@ def test_signs_of_life_renew_the_limit() -> None:
     start = time.monotonic()
     with pytest.raises(SourceError):
         call(lambda: gate.wait(20), 0.2, "it", Heartbeat())
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     gate.set()
 
 
@@ -55,12 +55,12 @@ def test_threads_are_daemons_and_used_again() -> None:
 
 
 def test_many_at_a_time() -> None:
-    inside = threading.Barrier(20, timeout=5)
-    threads = [threading.Thread(target=call, args=(inside.wait, 5, "it")) for _ in range(20)]
+    inside = threading.Barrier(20, timeout=30)
+    threads = [threading.Thread(target=call, args=(inside.wait, 40, "it")) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(6)
+        thread.join(60)
     assert not inside.broken
 
 
@@ -68,7 +68,7 @@ def test_an_idle_thread_does_not_keep_the_result() -> None:
     result = call(lambda: np.zeros(10), 5, "it")
     gone = weakref.ref(result)
     del result
-    limit = time.monotonic() + 2
+    limit = time.monotonic() + 20
     while gone() is not None and time.monotonic() < limit:
         time.sleep(0.01)
         gc.collect()
@@ -76,12 +76,17 @@ def test_an_idle_thread_does_not_keep_the_result() -> None:
 
 
 def test_as_completed_gives_all_in_order_of_arrival() -> None:
-    def after(seconds: float) -> float:
-        time.sleep(seconds)
-        return seconds
+    gates = [threading.Event() for _ in range(3)]
 
-    waits = [0.3, 0.0, 0.15]
-    assert list(as_completed(iter([lambda w=w: after(w) for w in waits]), 3)) == sorted(waits)
+    def after(i: int) -> int:
+        assert gates[i].wait(30)
+        return i
+
+    results = as_completed(iter([lambda i=i: after(i) for i in range(3)]), 3)
+    for i in (1, 2, 0):
+        gates[i].set()
+        assert next(results) == i
+    assert list(results) == []
     assert list(as_completed(iter([]), 3)) == []
 
 
@@ -107,7 +112,7 @@ def test_as_completed_is_cancelled() -> None:
     start = time.monotonic()
     with pytest.raises(Cancelled):
         list(as_completed(iter([lambda: gate.wait(20)]), 3, cancel))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     gate.set()
 
 
@@ -115,7 +120,7 @@ def test_as_completed_ends_its_threads() -> None:
     before = threading.active_count()
     for _ in as_completed(iter([lambda: 1] * 30), 8):
         pass
-    limit = time.monotonic() + 2
+    limit = time.monotonic() + 20
     while threading.active_count() > before and time.monotonic() < limit:
         time.sleep(0.01)
     assert threading.active_count() <= before
