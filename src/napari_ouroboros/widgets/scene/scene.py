@@ -88,6 +88,7 @@ class Scene:
         viewer.layers.events.removed.connect(self._layers_changed)
         viewer.layers.events.reordered.connect(self._layers_changed)
         self._layers_changed()
+        self.work.listen()
 
     @property
     def viewer(self) -> ViewerModel:

@@ -1,42 +1,100 @@
-"""Where the work of a window lies until it is saved. No Qt."""
+"""The work of a window until it is saved: on disk some seconds after each edit. No Qt."""
 
 from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_ouroboros.session import WorkingFolder
+from napari_ouroboros.errors import Cancelled, SourceError
+from napari_ouroboros.session import Autosave, SessionDocument, WorkingFolder
+from napari_ouroboros.widgets.session.capture import Captured, Recipes, Waiting, capture
+from napari_ouroboros.widgets.session.edits import Edits
+from napari_ouroboros.widgets.session.filing import Filing
+from napari_ouroboros.widgets.session.jobs import RunningJobs
+from napari_ouroboros.widgets.session.looks import LabelsLook
 
 if TYPE_CHECKING:
+    from napari_ouroboros.widgets.labels.book import StraightLabels
     from napari_ouroboros.widgets.scene.scene import Scene
+
+#: How long a thread waits for the window's values; it may be busy with a first 3D picture.
+_WAIT_FOR_WINDOW_S = 30.0
+#: How long the end of a window that is closed by a program waits for the disk.
+_WAIT_AT_END_S = 3.0
 
 
 class Work:
-    """The working folder of a scene, made when it is first needed.
+    """The working folder of a scene, and what is written into it.
+
+    Nothing is written until there is something that somebody made: a point of a trace, labels, a
+    mark, or a session file.
 
     Parameters
     ----------
     scene : Scene
         Held weakly.
+
+    Attributes
+    ----------
+    jobs : RunningJobs
+        What has to be asked about before the window closes.
+    waiting : Waiting
+        What the session holds that could not be brought into the window.
+    in_front : callable
+        Which space is in front, "volume" or "straightened"; a window says it.
+    filing : Filing
+        Saves, opens, recovers.
     """
 
     #: Something that a session keeps has changed; in any thread.
     edited = Signal()
+    #: `file` or `unsaved` may have changed; in the GUI thread.
+    changed = Signal()
+    #: The work could not be written into its folder; one line, in the GUI thread. Tried again.
+    failed = Signal(str)
 
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
+        self._deliver = scene.deliver
+        self.jobs = RunningJobs()
+        self.waiting = Waiting()
+        self.in_front: Callable[[], str] = lambda: "volume"
         self._folder: WorkingFolder | None = None
-        self._lock = threading.Lock()
+        self._early = 0  # edits before there was a folder
+        self._lock, self._making = threading.Lock(), threading.Lock()
+        self._recipes = Recipes()
+        self._looks: weakref.WeakKeyDictionary[StraightLabels, LabelsLook] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._wanted_looks: weakref.WeakKeyDictionary[StraightLabels, LabelsLook] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._edits: Edits | None = None
+        self._last: Captured | None = None
+        self._quiet = 0
+        self._told = (False, "")
+        self._tell_asked = False
+        self._closed = self._stopped = False
+        self.filing = Filing(scene)
+        me = weakref.ref(self)
+        self._autosave = Autosave(lambda: _write(me), begin=lambda: _begin(me))
+        self._autosave.failed.connect(self._say_failed)
+
+    # -- the folder -----------------------------------------------------------------------
 
     def folder(self) -> WorkingFolder:
         """Return the working folder. In a worker: it may have to be made."""
-        with self._lock:
+        with self._making:
             if self._folder is None:
-                self._folder = WorkingFolder.create()
+                self._take(WorkingFolder.create())
+            assert self._folder is not None
             return self._folder
 
     def new_store(self) -> Path:
@@ -44,11 +102,290 @@ class Work:
         folder = self.folder()
         return folder.store(folder.new_store())
 
+    def _take(self, folder: WorkingFolder) -> None:
+        with self._lock:
+            self._folder = folder
+            for _ in range(self._early):
+                folder.changed()
+            self._early = 0
+
+    def exchange(self, folder: WorkingFolder) -> WorkingFolder | None:
+        """Work in another folder from now on; return the one before."""
+        with self._lock:
+            before, self._folder = self._folder, folder
+            self._early = 0
+        self._tell()
+        return before
+
+    @property
+    def working_folder(self) -> WorkingFolder | None:
+        """The folder, if there is one already."""
+        return self._folder
+
+    # -- what is unsaved ------------------------------------------------------------------
+
+    @property
+    def file(self) -> Path | None:
+        """The session file that was saved or opened last."""
+        return None if self._folder is None else self._folder.file
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there is work that is in no session file."""
+        folder = self._folder
+        return self._early > 0 if folder is None else folder.unsaved
+
+    @property
+    def changes(self) -> int:
+        """Number of edits so far; see `WorkingFolder.note_saved`."""
+        with self._lock:
+            return self._early if self._folder is None else self._folder.changes
+
+    @property
+    def problem(self) -> str:
+        """Why the last autosave failed; "" if it did not."""
+        return self._autosave.problem
+
     def note_edit(self) -> None:
         """Somebody has edited something that a session keeps. From any thread, at once."""
-        if self._folder is not None:
-            self._folder.changed()
+        if self._closed or self._stopped or self._quiet:
+            return
+        with self._lock:
+            folder = self._folder
+            if folder is None:
+                self._early += 1
+        if folder is not None:
+            folder.changed()
+        self._autosave.changed()
         self.edited.emit()
+        self._ask_tell()
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """What happens meanwhile is no edit: a session is being brought back. In the GUI thread."""
+        self._quiet += 1
+        try:
+            yield
+        finally:
+            self._quiet -= 1
+
+    def _heard(self) -> None:
+        """Something in the scene has changed; looking at a volume alone is no work."""
+        if self._folder is not None or self._early or self._is_worth_keeping():
+            self.note_edit()
+
+    def _is_worth_keeping(self) -> bool:
+        scene = self._scene()
+        return scene is not None and (
+            bool(scene.labels.entries)
+            or any(len(model.state) for model in scene.traces.traces)
+            or bool(scene.qa.saved_marks())
+        )
+
+    def _ask_tell(self) -> None:
+        if not self._tell_asked:
+            self._tell_asked = True
+            me = weakref.ref(self)
+            self._deliver(lambda: _tell(me))
+
+    def _tell(self) -> None:
+        self._tell_asked = False
+        now = (self.unsaved, str(self.file))
+        if now != self._told:
+            self._told = now
+            self.changed.emit()
+
+    def note_saved(self) -> None:
+        """The folder has been told that it is saved: tell who shows it. In the GUI thread."""
+        self._tell()
+
+    # -- files ----------------------------------------------------------------------------
+
+    def save(self, path: Path | None = None) -> None:
+        """Save the session in a worker; see `Filing.save`."""
+        self.filing.save(path)
+
+    def open(self, path: Path) -> None:
+        """Open a session in a worker, in place of what is there; see `Filing.open`."""
+        self.filing.open(path)
+
+    # -- what is written ------------------------------------------------------------------
+
+    def capture(self) -> Captured:
+        """Take the scene as it is now. In the GUI thread."""
+        scene = self._scene()
+        if scene is None:
+            raise Cancelled("the window has been closed")
+        self._remember_looks()
+        found = capture(scene, self._looks, self.in_front(), self.waiting)
+        self._last = found
+        return found
+
+    def document(self, captured: Captured, folder: WorkingFolder) -> SessionDocument:
+        """Make the document of what was captured; labels elsewhere on the disk are left out.
+
+        Not in the GUI thread.
+        """
+        return captured.document(self._recipes, partial(_store_in, folder.path))
+
+    def _begin(self) -> None:
+        self.folder().note_unsaved()
+
+    def _write(self) -> None:
+        """In the thread of the autosave."""
+        captured = self._last if self._closed else self._captured_for_thread()
+        if captured is not None:
+            folder = self.folder()
+            # Again: the disk may have been full when the edit was made.
+            folder.note_unsaved()
+            folder.write(self.document(captured, folder))
+
+    def _captured_for_thread(self) -> Captured | None:
+        """Ask the window for its values, and wait; what it held last if it closes meanwhile."""
+        ready = threading.Event()
+        found: list[Captured] = []
+        errors: list[Exception] = []
+        self._release = ready
+
+        def take() -> None:
+            try:
+                if not self._closed:
+                    found.append(self.capture())
+            except Exception as error:  # noqa: BLE001 - raised below, in the thread that asked
+                errors.append(error)
+            ready.set()
+
+        self._deliver(take)
+        if self._closed:
+            ready.set()
+        if not ready.wait(_WAIT_FOR_WINDOW_S):
+            raise SourceError("the window was too busy to say what is in it")
+        if errors:
+            raise errors[0]
+        return found[0] if found else self._last
+
+    _release: threading.Event | None = None
+
+    def _say_failed(self, line: str) -> None:
+        me = weakref.ref(self)
+        self._deliver(lambda: _fail(me, line))
+
+    # -- how labels look while they are not shown -----------------------------------------
+
+    def want_look(self, entry: StraightLabels, look: LabelsLook) -> None:
+        """Let labels look so as soon as they are shown."""
+        self._looks[entry] = self._wanted_looks[entry] = look
+        self._labels_seen()
+
+    def _labels_seen(self) -> None:
+        scene = self._scene()
+        if scene is None:
+            return
+        for entry in scene.labels.entries:
+            if entry.layer is not None and entry in self._wanted_looks:
+                with self.quietly():
+                    self._wanted_looks.pop(entry).apply(entry.layer)
+        self._remember_looks()
+
+    def _remember_looks(self) -> None:
+        scene = self._scene()
+        if scene is None:
+            return
+        for entry in scene.labels.entries:
+            if entry.layer is not None:
+                self._looks[entry] = LabelsLook.of(entry.layer)
+
+    # -- the end --------------------------------------------------------------------------
+
+    def stop_writing(self) -> None:
+        """Write nothing any more: the folder is about to be removed. Returns at once."""
+        self._stopped = True
+        self._autosave.close(0, write=False)
+
+    def listen(self) -> None:
+        """Hear of every edit from now on; once the scene is complete."""
+        scene = self._scene()
+        if scene is not None and self._edits is None and not self._closed:
+            me = weakref.ref(self)
+            self._edits = Edits(scene, lambda: _heard(me), lambda: _seen(me))
 
     def close(self) -> None:
-        """End it."""
+        """End it: unsaved work stays in its folder for the next start, else the folder goes.
+
+        Whoever may wait has asked the user before, see `widgets.spaces.closing`; a window closed
+        by a program waits for the disk here, some seconds at most.
+        """
+        if self._closed:
+            return
+        if self._autosave.pending and not self._stopped and self._scene() is not None:
+            self.capture()
+        self._closed = True
+        self.filing.close()
+        if self._release is not None:
+            self._release.set()
+        self.jobs.close()
+        if self._edits is not None:
+            self._edits.close()
+        keep = self.unsaved
+        self._autosave.close(_WAIT_AT_END_S, write=keep and not self._stopped)
+        folder = self._folder
+        if folder is None or self._stopped:
+            return
+        if keep:
+            folder.leave()
+        else:
+            end = threading.Thread(target=partial(_discard, folder), daemon=True, name="session")
+            end.start()
+            end.join(_WAIT_AT_END_S)
+
+
+def _store_in(folder: Path, store: Path) -> str | None:
+    try:
+        return store.relative_to(folder).as_posix()
+    except ValueError:
+        return None
+
+
+def _discard(folder: WorkingFolder) -> None:
+    from napari_ouroboros.errors import DestinationError
+
+    try:
+        folder.discard()
+    except DestinationError:
+        return  # it is marked as saved: the next start sweeps it away
+
+
+def _write(work: weakref.ref[Work]) -> None:
+    found = work()
+    if found is not None:
+        found._write()
+
+
+def _begin(work: weakref.ref[Work]) -> None:
+    found = work()
+    if found is not None:
+        found._begin()
+
+
+def _heard(work: weakref.ref[Work]) -> None:
+    found = work()
+    if found is not None:
+        found._heard()
+
+
+def _seen(work: weakref.ref[Work]) -> None:
+    found = work()
+    if found is not None:
+        found._labels_seen()
+
+
+def _tell(work: weakref.ref[Work]) -> None:
+    found = work()
+    if found is not None:
+        found._tell()
+
+
+def _fail(work: weakref.ref[Work], line: str) -> None:
+    found = work()
+    if found is not None:
+        found.failed.emit(line)

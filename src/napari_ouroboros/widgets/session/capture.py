@@ -1,0 +1,261 @@
+"""A scene at one moment, taken in the GUI thread; the document of it is made in another. No Qt."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ouroboros.session import (
+    CameraEntry,
+    DimsEntry,
+    KeyframeEntry,
+    LabelsEntry,
+    MarkEntry,
+    PlaceEntry,
+    SessionDocument,
+    SliceEntry,
+    SourceEntry,
+    SpaceEntry,
+    TraceEntry,
+    WindowEntry,
+)
+from napari_ouroboros.widgets.session.looks import LabelsLook, source_look
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.operations.marks import Mark
+    from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.widgets.labels.book import StraightLabels
+    from napari_ouroboros.widgets.scene.scene import Scene
+    from napari_ouroboros.widgets.trace.state import TraceState
+
+#: From where a label array lies to its name in the session; None: it is not kept.
+StoreOf = Callable[[Path], str | None]
+
+
+class Recipes:
+    """The recipes of maps, each worked out once; in any thread but the GUI's."""
+
+    def __init__(self) -> None:
+        self._known: weakref.WeakKeyDictionary[Straightening, dict[str, Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def of(self, map_: Straightening) -> dict[str, Any]:
+        """Return the recipe of a map as a dict."""
+        from napari_ouroboros.geometry import recipe
+
+        if map_ not in self._known:
+            self._known[map_] = recipe.to_dict(map_, None)
+        return self._known[map_]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a session holds that is not in the window: it could not be had, and is not lost."""
+
+    sources: tuple[SourceEntry, ...] = ()
+    traces: tuple[TraceEntry, ...] = ()
+    labels: tuple[LabelsEntry, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.sources or self.traces or self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class TakenTrace:
+    """A trace; its keyframes may have to be worked out yet."""
+
+    name: str
+    state: TraceState
+    active: bool
+    visible: bool
+
+    def entry(self) -> TraceEntry:
+        """Make its part of a document."""
+        state = self.state
+        return TraceEntry(
+            self.name,
+            tuple(tuple(point) for point in state.points_nm.tolist()),
+            state.closed,
+            state.tolerance_nm,
+            None if state.up is None else tuple(state.up.tolist()),
+            tuple(KeyframeEntry(k.s_nm, k.degrees, k.by_user) for k in state.keyframes),
+            self.active,
+            self.visible,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TakenLabels:
+    """Labels; their voxels stay where they are."""
+
+    name: str
+    map: Straightening
+    path: Path
+    dtype: str
+    shape: tuple[int, int, int]
+    look: LabelsLook
+
+    def entry(self, recipes: Recipes, store: str) -> LabelsEntry:
+        """Make its part of a document."""
+        look = self.look
+        return LabelsEntry(
+            self.name,
+            recipes.of(self.map),
+            store,
+            self.dtype,  # type: ignore[arg-type]  # label arrays have no others
+            self.shape,
+            look.visible,
+            look.opacity,
+            look.seed,
+            look.chosen_colours(),
+            look.selected,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """A scene at one moment: values, and objects that do not change."""
+
+    sources: tuple[SourceEntry, ...]
+    traces: tuple[TakenTrace, ...]
+    slices: SliceEntry
+    labels: tuple[TakenLabels, ...]
+    marks: tuple[Mark, ...]
+    place: PlaceEntry
+    volume: SpaceEntry
+    straightened: SpaceEntry
+    window: WindowEntry
+    waiting: Waiting = field(default=Waiting())
+
+    def document(self, recipes: Recipes, store_of: StoreOf) -> SessionDocument:
+        """Make the document; not in the GUI thread: recipes and keyframes take their time."""
+        labels = []
+        for taken in self.labels:
+            store = store_of(taken.path)
+            if store is not None:
+                labels.append(taken.entry(recipes, store))
+        traces = [taken.entry() for taken in self.traces]
+        active = any(trace.active for trace in traces)
+        late = [_passive(t) if active else t for t in self.waiting.traces]
+        return SessionDocument(
+            (*self.sources, *self.waiting.sources),
+            (*traces, *late),
+            self.slices,
+            (*labels, *self.waiting.labels),
+            tuple(
+                MarkEntry(mark.slice, mark.centre_nm, mark.verdict, mark.comment)
+                for mark in self.marks
+            ),
+            self.place,
+            self.volume,
+            self.straightened,
+            self.window,
+        )
+
+
+def capture(
+    scene: Scene,
+    looks: Mapping[StraightLabels, LabelsLook],
+    in_front: str = "volume",
+    waiting: Waiting | None = None,
+) -> Captured:
+    """Take what a session keeps of a scene. In the GUI thread; some milliseconds.
+
+    Parameters
+    ----------
+    scene : Scene
+    looks : mapping
+        How labels looked when they were seen last, for those that are not shown.
+    in_front : {"volume", "straightened"}
+    waiting : Waiting, optional
+        What is kept though it is not in the window.
+    """
+    from napari_ouroboros.widgets.streaming import volume_of
+
+    viewer, book = scene.viewer, scene.traces
+    sources = []
+    for layer in scene.volume_layers:
+        volume = volume_of(layer)
+        assert volume is not None
+        sources.append(_source(layer, volume))
+    traces = []
+    for model in book.traces:
+        layer = book.layer_of(model)
+        shown = layer is None or bool(layer.visible)
+        traces.append(TakenTrace(model.name, model.state, model is book.active, shown))
+    labels = []
+    for entry in scene.labels.entries:
+        look = looks.get(entry) if entry.layer is None else LabelsLook.of(entry.layer)
+        array = entry.array
+        labels.append(
+            TakenLabels(
+                entry.name,
+                entry.map,
+                array.path,
+                array.dtype.name,
+                array.shape,
+                look or LabelsLook(),
+            )
+        )
+    front = "straightened" if in_front == "straightened" else "volume"
+    return Captured(
+        tuple(sources),
+        tuple(traces),
+        SliceEntry(**asdict(scene.settings)),
+        tuple(labels),
+        scene.qa.saved_marks(),
+        PlaceEntry(scene.place.slice_index, scene.place.follow),
+        _space(viewer),
+        _space(scene.straight),
+        WindowEntry(front),  # type: ignore[arg-type]
+        waiting or Waiting(),
+    )
+
+
+def _source(layer: Layer, volume: Volume) -> SourceEntry:
+    from napari.layers import Labels
+
+    finest = layer.data[0]
+    given = volume.source_info().get("given_resolution")
+    return SourceEntry(
+        volume.url,
+        "labels" if isinstance(layer, Labels) else "image",
+        layer.name,
+        finest.channel,
+        None if given is None else (given[0], given[1], given[2]),
+        tuple(finest.pyramid.mips),
+        **source_look(layer),
+    )
+
+
+def _space(viewer: ViewerModel) -> SpaceEntry:
+    camera, dims = viewer.scene.camera, viewer.dims
+    centre = (0.0, 0.0, 0.0, *(float(x) for x in camera.center))[-3:]
+    angles = tuple(float(x) for x in camera.angles)
+    depth, vertical, horizontal = (str(axis) for axis in camera.orientation)
+    return SpaceEntry(
+        CameraEntry(
+            (centre[0], centre[1], centre[2]),
+            float(camera.zoom),
+            (angles[0], angles[1], angles[2]),
+            float(camera.perspective),
+            (depth, vertical, horizontal),
+        ),
+        DimsEntry(
+            3 if dims.ndisplay == 3 else 2,
+            tuple(int(axis) for axis in dims.order),
+            tuple(float(x) for x in dims.point),
+        ),
+    )
+
+
+def _passive(trace: TraceEntry) -> TraceEntry:
+    return replace(trace, active=False)

@@ -1,0 +1,365 @@
+"""Saving, opening and recovering the session of a scene, off the GUI thread. No Qt."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_ouroboros.errors import Cancelled, DestinationError, OuroborosError
+from napari_ouroboros.session import (
+    SUFFIX,
+    Abandoned,
+    WorkingFolder,
+    abandoned,
+    adopt,
+    discard,
+    open_session,
+    save_session,
+    sweep,
+)
+from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.session.restore import (
+    Ready,
+    late_steps,
+    prepare,
+    prepare_sources,
+    steps,
+)
+
+if TYPE_CHECKING:
+    from napari_ouroboros.widgets.scene.scene import Scene
+
+#: Told how many of how many, and of what.
+Report = Callable[[int, int, str], None]
+
+
+class Filing:
+    """One thing at a time: a save, an opening, a recovery.
+
+    Parameters
+    ----------
+    scene : Scene
+        Held weakly.
+
+    Attributes
+    ----------
+    doing : str
+        "Saving", "Opening"; "" while nothing goes on.
+    """
+
+    #: Something has begun, or ended: `doing` is another one.
+    changed = Signal()
+    #: ``(done, total, unit)`` of what goes on; unit "MB" or "layers".
+    progressed = Signal(int, int, str)
+    #: It has ended well: a line for the user.
+    said = Signal(str)
+    #: It has failed: the exception, and what does it once more, or None.
+    failed = Signal(object, object)
+    #: What could not be brought back: one line each; empty when all is there.
+    problems_changed = Signal(tuple)
+    #: Work that was not saved, the newest first.
+    found = Signal(list)
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = weakref.ref(scene)
+        self._deliver = scene.deliver
+        self._worker = Worker("ouroboros-session", scene.deliver, keep_all=True)
+        self._tidying = Worker("ouroboros-recovery", scene.deliver, keep_all=True)
+        self._token: Token | None = None
+        self._run = 0
+        self._after: Callable[[bool], object] | None = None
+        self.doing = ""
+        self.problems: tuple[str, ...] = ()
+        #: Brings a space to the front; a window says how.
+        self.show_front: Callable[[str], object] = lambda front: None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something goes on."""
+        return bool(self.doing)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing goes on, tidying included."""
+        return not self.busy and self._worker.idle and self._tidying.idle
+
+    # -- save -----------------------------------------------------------------------------
+
+    def save(self, path: Path | None = None, after: Callable[[bool], object] | None = None) -> None:
+        """Save into a file, by default the one that was saved or opened last.
+
+        Parameters
+        ----------
+        path : Path, optional
+            The usual ending is added to a name without one.
+        after : callable, optional
+            ``after(saved)``, in the GUI thread, however it ends.
+        """
+        scene = self._scene()
+        if scene is None or self.busy:
+            return
+        work = scene.work
+        target = path or work.file
+        if target is None:
+            raise ValueError("a session that has no file yet is saved into a given one")
+        if not target.suffix:
+            target = target.with_name(target.name + SUFFIX)
+        file = target.absolute()
+        captured = work.capture()
+        changes = work.changes
+
+        def run(stop: Token) -> None:
+            folder = work.folder()
+            document = work.document(captured, folder)
+            stores = {entry.store: folder.store(entry.store) for entry in document.labels}
+            save_session(file, document, stores, self._reporter("MB", 1e-6), stop)
+            # What it holds is the newest of the folder, too: there may be no room for a second
+            # note of it, and it is safe by now.
+            with contextlib.suppress(DestinationError):
+                folder.write(document)
+            folder.note_saved(file, changes)
+
+        def done(_: None) -> None:
+            work.note_saved()
+            self._end(True)
+            self.said.emit(f"Saved: {file}")
+
+        self._start("Saving", run, done, lambda: self.save(path, after), after)
+
+    # -- open -----------------------------------------------------------------------------
+
+    def open(self, path: Path, after: Callable[[bool], object] | None = None) -> None:
+        """Open a session file in place of what is in the window; whoever calls has asked."""
+        file = Path(path).absolute()
+
+        def fetch(stop: Token) -> tuple[WorkingFolder, Ready]:
+            folder = WorkingFolder.create()
+            try:
+                document = open_session(file, folder.path, self._reporter("MB", 1e-6), stop)
+                folder.write(document)
+                folder.note_saved(file, folder.changes)
+                return folder, prepare(document, folder, stop, self._reporter("layers"))
+            except BaseException:
+                with contextlib.suppress(DestinationError):
+                    folder.discard()
+                raise
+
+        self._bring(fetch, f"Opened: {file}", lambda: self.open(path, after), after)
+
+    def recover(self, one: Abandoned, after: Callable[[bool], object] | None = None) -> None:
+        """Bring unsaved work back; it stays unsaved, and in its folder whatever happens."""
+
+        def fetch(stop: Token) -> tuple[WorkingFolder, Ready]:
+            folder = adopt(one)
+            try:
+                return folder, prepare(folder.read(), folder, stop, self._reporter("layers"))
+            except BaseException:
+                folder.leave()
+                raise
+
+        line = "Unsaved work is back; save it to keep it."
+        self._bring(fetch, line, lambda: self.recover(one, after), after)
+
+    def retry(self) -> None:
+        """Try once more to open the sources that could not be had."""
+        scene = self._scene()
+        if scene is None or self.busy:
+            return
+        waiting = scene.work.waiting
+
+        def run(stop: Token) -> tuple[list[Any], list[Any], list[str]]:
+            report = self._reporter("layers")
+            total = len(waiting.sources)
+            return prepare_sources(waiting.sources, stop, lambda done: report(done, total))
+
+        def done(found: tuple[list[Any], list[Any], list[str]]) -> None:
+            layers, lost, problems = found
+            todo = late_steps(scene, layers, replace(waiting, sources=tuple(lost)))
+            self._show(todo, "", tuple(problems))
+
+        self._start("Opening", run, done, self.retry, None)
+
+    def cancel(self) -> None:
+        """Stop what goes on."""
+        if self._token is not None:
+            self._token.set()
+
+    # -- work of another time -------------------------------------------------------------
+
+    def look_for_unsaved(self) -> None:
+        """Look for work that was not saved, and sweep up what was; `found` follows."""
+
+        def run(_stop: Token) -> list[Abandoned]:
+            sweep()
+            return abandoned()
+
+        self._tidying.submit(run, self.found.emit, lambda error: self.failed.emit(error, None))
+
+    def discard(self, one: Abandoned) -> None:
+        """Remove work that was not saved; `found` follows."""
+
+        def run(_stop: Token) -> list[Abandoned]:
+            discard(one)
+            return abandoned()
+
+        self._tidying.submit(run, self.found.emit, lambda error: self.failed.emit(error, None))
+
+    def discard_own(self, after: Callable[[], object]) -> None:
+        """Remove the working folder of this window, which is about to close."""
+        scene = self._scene()
+        folder = None if scene is None else scene.work.working_folder
+        if scene is None or folder is None:
+            after()
+            return
+        scene.work.stop_writing()
+
+        def done(_: None) -> None:
+            after()
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, OuroborosError):
+                raise error
+            after()  # what is left is not offered any more
+
+        self._tidying.submit(lambda _stop: folder.discard(), done, failed)
+
+    def close(self) -> None:
+        """Stop; what is being written is left as it was."""
+        self.cancel()
+        self._run += 1
+        self._worker.close()
+        self._tidying.close()
+
+    # -------------------------------------------------------------------------------------
+
+    def _bring(
+        self,
+        fetch: Callable[[Token], tuple[WorkingFolder, Ready]],
+        line: str,
+        again: Callable[[], object],
+        after: Callable[[bool], object] | None,
+    ) -> None:
+        scene = self._scene()
+        if scene is None or self.busy:
+            return
+
+        def run(stop: Token) -> tuple[WorkingFolder, Ready]:
+            from napari_ouroboros.widgets.scene.warm import wait_until_warm
+
+            found = fetch(stop)
+            wait_until_warm(stop)  # napari's first layer needs it in the GUI thread
+            return found
+
+        def done(found: tuple[WorkingFolder, Ready]) -> None:
+            folder, ready = found
+            before = scene.work.exchange(folder)
+            if before is not None:
+                self._tidying.submit(lambda _stop: before.discard(), _nothing, _nothing)
+            self._show(steps(scene, ready, self.show_front), line, ready.problems)
+
+        self._start("Opening", run, done, again, after)
+
+    def _show(self, todo: list[Callable[[], object]], line: str, problems: tuple[str, ...]) -> None:
+        """Do one step; the next when the event loop has turned."""
+        run, me, total = self._run, weakref.ref(self), len(todo)
+
+        def turn() -> None:
+            found = me()
+            if found is not None and run == found._run:
+                found._step(todo, total, turn, line, problems)
+
+        turn()
+
+    def _step(
+        self,
+        todo: list[Callable[[], object]],
+        total: int,
+        turn: Callable[[], None],
+        line: str,
+        problems: tuple[str, ...],
+    ) -> None:
+        scene = self._scene()
+        if scene is None:
+            return
+        if not todo:
+            self.problems = problems
+            scene.work.note_saved()
+            self._end(True)
+            self.problems_changed.emit(problems)
+            if line:
+                self.said.emit(line)
+            return
+        step = todo.pop(0)
+        try:
+            with scene.work.quietly():
+                step()
+        except Exception as error:  # noqa: BLE001  # of napari's, too: said here, and the work ends
+            self._end(False)
+            self.failed.emit(error, None)
+            return
+        self.progressed.emit(total - len(todo), total, "layers")
+        self._deliver(turn)
+
+    def _start(
+        self,
+        doing: str,
+        run: Callable[[Token], Any],
+        done: Callable[[Any], None],
+        again: Callable[[], object],
+        after: Callable[[bool], object] | None,
+    ) -> None:
+        self.doing, self._after = doing, after
+        # Not the worker's own token: of what that one cancels nobody is told.
+        stop = self._token = Token()
+        self._run += 1
+        self.changed.emit()
+
+        def guarded(_closed: Token) -> Any:
+            try:
+                return run(stop)
+            except Cancelled as error:
+                return error
+
+        def ended(found: Any) -> None:
+            if isinstance(found, Cancelled):
+                self._end(False)
+                self.said.emit(f"{doing} was cancelled.")
+            else:
+                done(found)
+
+        def failed(error: Exception) -> None:
+            self._end(False)
+            self.failed.emit(error, again)
+
+        self._worker.submit(guarded, ended, failed)
+
+    def _end(self, well: bool) -> None:
+        self.doing, self._token = "", None
+        self._run += 1
+        after, self._after = self._after, None
+        self.changed.emit()
+        if after is not None:
+            after(well)
+
+    def _reporter(self, unit: str, factor: float = 1.0) -> Callable[[int, int], None]:
+        me, deliver, run = weakref.ref(self), self._deliver, self._run
+
+        def report(done: int, total: int) -> None:
+            def tell() -> None:
+                found = me()
+                if found is not None and found.busy and found._run == run:
+                    found.progressed.emit(round(done * factor), max(round(total * factor), 1), unit)
+
+            deliver(tell)
+
+        return report
+
+
+def _nothing(_: object) -> None:
+    """A folder that could not be removed is marked as saved: the next start sweeps it away."""

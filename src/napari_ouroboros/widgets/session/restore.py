@@ -1,0 +1,311 @@
+"""A session brought back into a scene: opened in a worker, shown step by step. No Qt.
+
+What cannot be had is named in one line, and the rest comes; the session keeps it all the same.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_ouroboros.errors import Cancelled, Notice, OuroborosError, one_line
+from napari_ouroboros.session import (
+    LabelsEntry,
+    SessionDocument,
+    SourceEntry,
+    SpaceEntry,
+    TraceEntry,
+    WorkingFolder,
+)
+from napari_ouroboros.widgets.session.capture import Waiting
+from napari_ouroboros.widgets.session.looks import LabelsLook, look_arguments
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.layers import LayerData
+    from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.volumes.labels.label_array import LabelArray
+    from napari_ouroboros.widgets.background import Token
+    from napari_ouroboros.widgets.scene.scene import Scene
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A session that is ready to be shown.
+
+    Attributes
+    ----------
+    document : SessionDocument
+    layers : list of LayerData
+        Of the sources that could be opened, lowest first.
+    labels : list of (LabelsEntry, LabelArray, Straightening)
+    missing : Waiting
+        Sources and labels that could not be had.
+    problems : tuple of str
+        Why not: one line each.
+    """
+
+    document: SessionDocument
+    layers: list[LayerData]
+    labels: list[tuple[LabelsEntry, LabelArray, Straightening]]
+    missing: Waiting
+    problems: tuple[str, ...]
+
+
+def prepare(
+    document: SessionDocument, folder: WorkingFolder, token: Token, report: Report
+) -> Ready:
+    """Open what a session holds. In a worker.
+
+    Parameters
+    ----------
+    document : SessionDocument
+        Whose label stores lie in `folder`.
+    folder : WorkingFolder
+    token, report
+        Cancel, and progress in sources and labels.
+
+    Raises
+    ------
+    Cancelled
+        The token was set.
+    """
+    total = len(document.sources) + len(document.labels)
+    report(0, total)
+    layers, lost, problems = prepare_sources(
+        document.sources, token, lambda done: report(done, total)
+    )
+    labels, lost_labels = [], []
+    for number, entry in enumerate(document.labels):
+        _check(token)
+        try:
+            labels.append((entry, *_open_labels(entry, folder)))
+        except OuroborosError as error:
+            lost_labels.append(entry)
+            problems.append(f"the labels {entry.name!r} cannot be shown: {one_line(error)}")
+        report(len(document.sources) + number + 1, total)
+    missing = Waiting(tuple(lost), (), tuple(lost_labels))
+    return Ready(document, layers, labels, missing, tuple(problems))
+
+
+def prepare_sources(
+    sources: Sequence[SourceEntry], token: Token, report: Callable[[int], None]
+) -> tuple[list[LayerData], list[SourceEntry], list[str]]:
+    """Open sources; return their layers, those that cannot be had, and why. In a worker."""
+    from napari_ouroboros.widgets.preferences import apply_memory
+    from napari_ouroboros.widgets.streaming import prepare_volume
+
+    apply_memory()
+    opened: dict[tuple[object, ...], Volume | OuroborosError] = {}
+    made: dict[tuple[object, ...], list[LayerData]] = {}
+    layers: list[LayerData] = []
+    lost: list[SourceEntry] = []
+    problems: list[str] = []
+    for number, entry in enumerate(sources):
+        _check(token)
+        which = (entry.url, entry.resolution)
+        if which not in opened:
+            opened[which] = _open(entry)
+        volume = opened[which]
+        if isinstance(volume, OuroborosError):
+            lost.append(entry)
+            line = f"{entry.name or entry.url} cannot be opened: {one_line(volume)}"
+            if line not in problems:
+                problems.append(line)
+        else:
+            as_labels = entry.kind == "labels"
+            if (*which, as_labels) not in made:
+                made[*which, as_labels] = prepare_volume(
+                    volume, entry.name, as_labels, cancel=token
+                )
+            found = made[*which, as_labels]
+            at = entry.channel if entry.channel is not None and len(found) > 1 else 0
+            data, meta, kind = found[min(at, len(found) - 1)]
+            layers.append((data, look_arguments(entry, meta, kind), kind))
+        report(number + 1)
+    _check(token)
+    return layers, lost, problems
+
+
+def _open(entry: SourceEntry) -> Volume | OuroborosError:
+    from napari_ouroboros.volumes import open_volume
+    from napari_ouroboros.widgets.preferences import preferences
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Notice)  # said when it was opened first
+            return open_volume(
+                entry.url, resolution=entry.resolution, cache=preferences().cache_bytes
+            )
+    except OuroborosError as error:
+        return error
+
+
+def _open_labels(entry: LabelsEntry, folder: WorkingFolder) -> tuple[LabelArray, Straightening]:
+    from napari_ouroboros.geometry import recipe
+    from napari_ouroboros.volumes.labels.label_array import LabelArray
+
+    map_ = recipe.from_dict(entry.recipe, f"the recipe of the labels {entry.name!r}")
+    _ = map_.frames  # here, not in the GUI thread
+    return LabelArray.open(folder.store(entry.store)), map_
+
+
+def _check(token: Token) -> None:
+    if token.is_set():
+        raise Cancelled("cancelled")
+
+
+# -- in the GUI thread ------------------------------------------------------------------------
+
+
+def steps(
+    scene: Scene, ready: Ready, show_front: Callable[[str], object]
+) -> list[Callable[[], object]]:
+    """Return what is to be done one after the other in the GUI thread; napari needs 0.2 s for one.
+
+    Whatever of ours is in the window goes first; layers of others stay.
+    """
+    document = ready.document
+    todo: list[Callable[[], object]] = [partial(_clear, scene)]
+    todo.append(partial(_set_settings, scene, document))
+    for layer in ready.layers:
+        todo.append(partial(_add_layer, scene, layer))
+    late: list[TraceEntry] = []
+    for trace in document.traces:
+        todo.append(partial(_add_trace, scene, trace, late))
+    for entry, array, map_ in ready.labels:
+        todo.append(partial(_add_labels, scene, entry, array, map_))
+    todo.append(lambda: _keep_waiting(scene, replace(ready.missing, traces=tuple(late))))
+    todo.append(partial(_go_there, scene, document, show_front))
+    return todo
+
+
+def late_steps(
+    scene: Scene, layers: Sequence[LayerData], missing: Waiting
+) -> list[Callable[[], object]]:
+    """Return the steps that bring sources that could be had at last, and what waited for them."""
+    todo: list[Callable[[], object]] = [partial(_add_layer, scene, layer) for layer in layers]
+    late: list[TraceEntry] = []
+    for trace in missing.traces:
+        todo.append(partial(_add_trace, scene, trace, late))
+    todo.append(lambda: _keep_waiting(scene, replace(missing, traces=tuple(late))))
+    return todo
+
+
+def _clear(scene: Scene) -> None:
+    from napari_ouroboros.widgets.streaming import volume_of
+
+    for entry in list(scene.labels.entries):
+        scene.labels.remove(entry)
+    for model in scene.traces.traces:
+        scene.traces.remove(model)
+    for layer in [x for x in scene.viewer.layers if volume_of(x) is not None]:
+        scene.viewer.layers.remove(layer)
+
+
+def _set_settings(scene: Scene, document: SessionDocument) -> None:
+    entry, settings = document.slices, scene.settings
+    settings.width, settings.height = entry.width, entry.height
+    settings.pitch_nm, settings.spacing_nm = entry.pitch_nm, entry.spacing_nm
+    settings.mip, settings.interpolation = entry.mip, entry.interpolation
+    settings.adaptive_radius_nm = entry.adaptive_radius_nm
+    scene.place.follow = document.place.follow
+
+
+def _add_layer(scene: Scene, layer: LayerData) -> None:
+    from napari_ouroboros.widgets.streaming import add_layers
+
+    add_layers(scene.viewer, [layer])
+
+
+def _add_trace(scene: Scene, entry: TraceEntry, late: list[TraceEntry]) -> None:
+    from napari_ouroboros.widgets.trace.state import Keyframe, TraceState
+
+    if scene.reference is None:
+        late.append(entry)  # it has no place in the window without a volume
+        return
+    before = scene.traces.active
+    keyframes = [Keyframe(key.s_nm, key.degrees, key.by_user) for key in entry.keyframes]
+    state = TraceState(entry.points_nm, entry.closed, entry.tolerance_nm, entry.up, keyframes)
+    model = scene.traces.new(state.points_nm, entry.name)
+    model.begin_with(state)
+    layer = scene.traces.layer_of(model)
+    if layer is not None:
+        layer.visible = entry.visible
+    scene.traces.tool = None
+    if before is not None and not entry.active:
+        scene.traces.active = before
+
+
+def _add_labels(scene: Scene, entry: LabelsEntry, array: LabelArray, map_: Straightening) -> None:
+    found = scene.labels.add(array, map_, entry.name)
+    colours = {colour.label: colour.rgba for colour in entry.colours} or None
+    look = LabelsLook(entry.visible, entry.opacity, entry.selected, entry.seed, colours)
+    scene.work.want_look(found, look)
+
+
+def _keep_waiting(scene: Scene, waiting: Waiting) -> None:
+    scene.work.waiting = waiting
+
+
+def _go_there(scene: Scene, document: SessionDocument, show_front: Callable[[str], object]) -> None:
+    """Marks, the shown slice, and last the cameras: layers that come move them."""
+    from napari_ouroboros.operations.marks import Mark
+
+    scene.qa.bring_back(
+        tuple(
+            Mark(mark.slice, mark.nm, mark.verdict, mark.comment)
+            for mark in document.marks
+            if mark.verdict
+        )
+    )
+    # By the volume: it is not to follow, its camera is that of the session.
+    scene.place.go_to_slice(document.place.slice_index, "volume")
+    _look(scene.viewer, document.volume)
+    _look_when_there(scene, document.straightened)
+    show_front(document.window.front)
+
+
+def _look(viewer: ViewerModel, entry: SpaceEntry) -> None:
+    dims, camera = entry.dims, entry.camera
+    if viewer.dims.ndisplay != dims.ndisplay:
+        viewer.dims.ndisplay = dims.ndisplay
+    if len(dims.order) == viewer.dims.ndim:
+        viewer.dims.order = dims.order
+    if len(dims.point) == viewer.dims.ndim and np.isfinite(dims.point).all():
+        viewer.dims.set_point(range(len(dims.point)), dims.point)
+    if camera is not None:
+        if camera.orientation is not None:
+            viewer.scene.camera.orientation = camera.orientation
+        viewer.scene.camera.center = camera.centre
+        viewer.scene.camera.zoom = camera.zoom
+        viewer.scene.camera.angles = camera.angles
+        viewer.scene.camera.perspective = camera.perspective
+
+
+def _look_when_there(scene: Scene, entry: SpaceEntry) -> None:
+    """The straightened space has no axes before its first layer, which comes in its own time."""
+    straight, deliver = scene.straight, scene.deliver
+
+    def look() -> None:
+        # The slice is the scene's, which may have gone on since.
+        here = replace(entry.dims, point=tuple(float(x) for x in straight.dims.point))
+        _look(straight, replace(entry, dims=here))
+
+    def inserted(_event: object = None) -> None:
+        straight.layers.events.inserted.disconnect(inserted)
+        deliver(look)  # napari itself looks at the whole of the first layer
+
+    if len(straight.layers):
+        look()
+    else:
+        straight.layers.events.inserted.connect(inserted)

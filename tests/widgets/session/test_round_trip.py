@@ -1,0 +1,340 @@
+"""What is in a window is in another one after saving and opening, or after a crash."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_ouroboros.errors import SourceError
+from napari_ouroboros.session import (
+    WorkingFolder,
+    abandoned,
+    owning,
+    read_session,
+    recovery_folder,
+)
+from napari_ouroboros.volumes.labels.label_array import LabelArray
+from napari_ouroboros.widgets.streaming import volume_of
+
+
+def furnish(window: Any) -> None:
+    """Have one of everything, nothing as it comes."""
+    scene, viewer = window.scene, window.viewer
+    em = viewer.layers[0]
+    em.name, em.contrast_limits, em.gamma, em.colormap = "EM µ", (20, 180), 0.8, "magma"
+    em.opacity, em.blending = 0.9, "additive"
+    cells = window.open("cells")
+    cells.visible, cells.opacity = False, 0.3
+    cells.affine = np.array([[1, 0, 0, 50], [0, 1, 0, -20], [0, 0, 1, 3.5], [0, 0, 0, 1]], float)
+    nerve = scene.traces.active
+    nerve.set_closed(True)
+    nerve.set_tolerance(2.5)
+    nerve.set_up((0.0, -1.0, 0.25))
+    nerve.set_keyframe(100.0, 30.0)
+    nerve.move({1: nerve.state.points_nm[1] + (0, 8, 0)})
+    other = scene.traces.new(window.small.points_nm[:2], "second")
+    scene.traces.layer_of(other).visible = False
+    scene.traces.new(None, "none yet")
+    scene.traces.active = nerve
+    settings = scene.settings
+    settings.pitch_nm, settings.spacing_nm, settings.mip = 9.0, 14.0, 1
+    settings.interpolation, settings.adaptive_radius_nm = "cubic", 300.0
+    window.paint("axon")
+    window.paint("nuclei", np.uint16)
+    scene.qa.toggle_mark("bad", 3)
+    scene.qa.set_comment(3, "a fold; “quoted”")
+    scene.qa.toggle_mark("good", 5)
+    scene.place.go_to_slice(4, "volume")
+    scene.place.follow = False
+    viewer.dims.order = (1, 2, 0)
+    viewer.dims.set_point(1, 900.0)
+    camera = viewer.scene.camera
+    camera.center, camera.zoom, camera.angles = (0.0, 500.0, 300.0), 0.31, (10.0, 20.0, 30.0)
+    window.settle()
+
+
+def document_of(window: Any, folder: WorkingFolder | None = None) -> Any:
+    work = window.work
+    return work.document(work.capture(), folder or work.folder())
+
+
+def labels_of(window: Any) -> dict[str, Any]:
+    return {entry.name: entry for entry in window.scene.labels.entries}
+
+
+def assert_same(there: Any, here: Any) -> None:
+    """Whatever a session keeps is the same in both windows."""
+    one, other = document_of(there), document_of(here)
+    assert other == one
+    # And not only in what a session says of itself.
+    assert [volume_of(x).url for x in here.scene.volume_layers] == [
+        volume_of(x).url for x in there.scene.volume_layers
+    ]
+    for a, b in zip(there.scene.traces.traces, here.scene.traces.traces, strict=True):
+        np.testing.assert_array_equal(b.state.points_nm, a.state.points_nm)
+        assert b.state.twist == a.state.twist
+        np.testing.assert_allclose(
+            here.scene.traces.layer_of(b).data, there.scene.traces.layer_of(a).data
+        )
+    assert here.scene.live.state.map.recipe_hash == there.scene.live.state.map.recipe_hash
+    for name, entry in labels_of(there).items():
+        found = labels_of(here)[name]
+        assert found.array.path != entry.array.path
+        assert found.array.dtype == entry.array.dtype
+        np.testing.assert_array_equal(found.array[:], entry.array[:])
+        assert found.array[:].any()
+        assert found.map.recipe_hash == entry.map.recipe_hash
+    assert here.scene.qa.saved_marks() == there.scene.qa.saved_marks()
+
+
+def save(window: Any, path: Path) -> None:
+    window.work.save(path)
+    window.settle()
+    assert window.failed == []
+
+
+def test_saved_and_opened_is_the_same(
+    window: Any, windows: Callable[[], Any], tmp_path: Path
+) -> None:
+    furnish(window)
+    assert window.work.unsaved
+    save(window, tmp_path / "a")  # the usual ending is added
+    assert not window.work.unsaved
+    file = tmp_path / "a.ouroboros"
+    assert window.work.file == file
+    assert len(read_session(file).labels) == 2
+
+    other = windows()
+    other.work.open(file)
+    other.settle()
+    assert other.failed == []
+    assert other.work.filing.problems == ()
+    assert_same(window, other)
+    assert other.work.file == file
+    assert not other.work.unsaved
+    # Nothing can be undone beyond what was saved.
+    assert not other.scene.traces.active.can_undo
+
+    # It goes on from there.
+    other.scene.traces.active.move({0: other.scene.traces.active.state.points_nm[0] + 4})
+    assert other.work.unsaved
+    labels_of(other)["axon"].array[0, 0, 0] = 5
+    save(other, tmp_path / "b.ouroboros")
+    window.work.open(tmp_path / "b.ouroboros")
+    window.settle()
+    assert_same(other, window)
+
+
+def test_opening_replaces_what_was_there(window: Any, tmp_path: Path) -> None:
+    furnish(window)
+    save(window, tmp_path / "a.ouroboros")
+    before = document_of(window)
+    old = window.work.working_folder.path
+    window.viewer.add_points(np.zeros((1, 3)), name="somebody else's")
+    window.work.open(tmp_path / "a.ouroboros")
+    window.settle()
+    after = document_of(window)
+    assert after == before
+    assert "somebody else's" in window.viewer.layers
+    assert not old.exists()
+    assert len(list(recovery_folder().iterdir())) == 1
+
+
+def test_a_crash_is_recovered(window: Any, windows: Callable[[], Any]) -> None:
+    furnish(window)
+    assert window.work._autosave.flush(0) or True
+    window.loop.until(lambda: not window.work._autosave.pending, "the autosave")
+    expected = document_of(window)
+    folder = window.work.working_folder
+    owning.release(folder.path)  # as if it had been killed
+
+    other = windows()
+    found: list[Any] = []
+    other.work.filing.found.connect(found.append)
+    other.work.filing.look_for_unsaved()
+    other.settle()
+    ((one,),) = found
+    other.work.filing.recover(one)
+    other.settle()
+    assert other.failed == []
+    assert document_of(other) == expected
+    assert other.work.unsaved
+    assert other.work.working_folder.path == folder.path
+    assert abandoned() == []
+    other.work.stop_writing()
+    window.work.stop_writing()
+
+
+def test_a_source_that_cannot_be_had_is_named_and_the_rest_comes(
+    window: Any, windows: Callable[[], Any], tmp_path: Path
+) -> None:
+    cells = tmp_path / "moved"
+    shutil.copytree(window.small.folder / "cells", cells)
+    window.small = type(window.small)(
+        tmp_path, window.small.em, window.small.cells, window.small.points_nm, window.small.state
+    )
+    window.open("moved")
+    window.paint()
+    save(window, tmp_path / "a.ouroboros")
+    cells.rename(tmp_path / "gone")
+
+    other = windows()
+    other.work.open(tmp_path / "a.ouroboros")
+    other.settle()
+    (line,) = other.work.filing.problems
+    assert line.startswith("moved cannot be opened: ")
+    assert "\n" not in line
+    assert len(other.scene.volume_layers) == 1
+    assert len(other.scene.traces.traces) == 1
+    assert len(other.scene.labels.entries) == 1
+    # The session still has it.
+    assert [s.name for s in document_of(other).sources] == ["em", "moved"]
+    save(other, tmp_path / "b.ouroboros")
+    assert len(read_session(tmp_path / "b.ouroboros").sources) == 2
+
+    other.work.filing.retry()
+    other.settle()
+    assert len(other.work.filing.problems) == 1
+    (tmp_path / "gone").rename(cells)
+    other.work.filing.retry()
+    other.settle()
+    assert other.work.filing.problems == ()
+    assert len(other.scene.volume_layers) == 2
+    assert not other.work.waiting
+    assert_same(window, other)
+
+
+def test_without_any_volume_traces_wait_and_are_not_lost(
+    window: Any, windows: Callable[[], Any], tmp_path: Path
+) -> None:
+    shutil.copytree(window.small.folder / "em", tmp_path / "em")
+    window.viewer.layers.clear()
+    window.small = type(window.small)(
+        tmp_path, window.small.em, window.small.cells, window.small.points_nm, window.small.state
+    )
+    window.open("em")
+    window.scene.traces.new(window.small.points_nm, "nerve").set_tolerance(3.0)
+    window.paint()
+    save(window, tmp_path / "a.ouroboros")
+    expected = document_of(window)
+    (tmp_path / "em").rename(tmp_path / "gone")
+
+    other = windows()
+    other.work.open(tmp_path / "a.ouroboros")
+    other.settle()
+    assert other.scene.traces.traces == []
+    assert len(other.scene.labels.entries) == 1
+    assert document_of(other).traces == expected.traces
+    save(other, tmp_path / "a.ouroboros")
+    assert read_session(tmp_path / "a.ouroboros").traces == expected.traces
+
+    (tmp_path / "gone").rename(tmp_path / "em")
+    other.work.filing.retry()
+    other.settle()
+    assert document_of(other).traces == expected.traces
+    assert other.scene.traces.active.name == "nerve"
+
+
+def test_labels_that_cannot_be_had_are_named_and_kept(
+    window: Any, windows: Callable[[], Any]
+) -> None:
+    window.paint("axon")
+    window.paint("nuclei")
+    window.loop.until(lambda: not window.work._autosave.pending, "the autosave")
+    folder = window.work.working_folder
+    (labels_of(window)["axon"].array.path / "zarr.json").unlink()
+    owning.release(folder.path)
+    other = windows()
+    other.work.filing.recover(abandoned()[0])
+    other.settle()
+    (line,) = other.work.filing.problems
+    assert line.startswith("the labels 'axon' cannot be shown: ")
+    assert list(labels_of(other)) == ["nuclei"]
+    assert {entry.name for entry in document_of(other).labels} == {"axon", "nuclei"}
+    other.work.stop_writing()
+    window.work.stop_writing()
+
+
+def test_cancelled_opening_changes_nothing(window: Any, tmp_path: Path) -> None:
+    furnish(window)
+    save(window, tmp_path / "a.ouroboros")
+    before = document_of(window)
+    window.work.open(tmp_path / "a.ouroboros")
+    window.work.filing.cancel()
+    window.settle()
+    assert window.said[-1] == "Opening was cancelled."
+    assert document_of(window) == before
+    assert len(list(recovery_folder().iterdir())) == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04"])
+def test_what_is_no_session_changes_nothing(
+    window: Any, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "a.ouroboros").write_bytes(content)
+    before = document_of(window)
+    window.work.open(tmp_path / "a.ouroboros")
+    window.settle()
+    (error,) = window.failed
+    assert str(tmp_path / "a.ouroboros") in str(error)
+    assert document_of(window) == before
+    assert not window.work.filing.busy
+
+
+def test_saving_where_nothing_can_be_written_is_said(window: Any, tmp_path: Path) -> None:
+    window.paint()
+    (tmp_path / "thesis.ouroboros").write_text("text")
+    window.work.save(tmp_path / "thesis.ouroboros")
+    window.settle()
+    assert "is no session and is not overwritten" in str(window.failed[0])
+    assert window.work.unsaved
+    assert window.work.file is None
+
+
+def test_what_is_edited_while_it_is_saved_is_still_unsaved(window: Any, tmp_path: Path) -> None:
+    window.paint()
+    window.work.save(tmp_path / "a.ouroboros")
+    window.scene.settings.width = 30
+    window.settle()
+    assert window.work.file == tmp_path / "a.ouroboros"
+    assert window.work.unsaved
+    assert read_session(tmp_path / "a.ouroboros").slices.width == 24
+
+
+def test_a_large_scene_is_taken_in_no_time(window: Any) -> None:
+    """2,000 points, 5 labels with 1,000 colours: the window's thread gives 10 ms at most."""
+    points = np.cumsum(np.random.default_rng(0).normal(0, 1, (2000, 3)), 0) + 400
+    window.scene.traces.new(points, "long")
+    window.scene.traces.active = window.scene.traces.traces[0]
+    for number in range(5):
+        window.paint(f"labels {number}")
+    took = []
+    for _ in range(20):
+        start = time.perf_counter()
+        window.work.capture()
+        took.append(time.perf_counter() - start)
+    print(f"capture: median {1e3 * np.median(took):.2f} ms")
+    assert np.median(took) < 0.01
+
+
+def test_a_label_array_elsewhere_is_left_where_it_is(window: Any, tmp_path: Path) -> None:
+    map_ = window.scene.live.state.map
+    array = LabelArray.create(tmp_path / "mine", map_.shape, np.uint8)
+    window.scene.labels.add(array, map_, "mine")
+    assert document_of(window).labels == ()
+
+
+def test_a_busy_window_is_said(window: Any) -> None:
+    """The autosave asks the window for its values, and says when it does not answer."""
+    window.work.filing.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_ouroboros.widgets.session.work._WAIT_FOR_WINDOW_S", 0.01)
+        with pytest.raises(SourceError, match="the window was too busy"):
+            window.work._captured_for_thread()
