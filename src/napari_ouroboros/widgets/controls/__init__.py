@@ -1,6 +1,7 @@
 """Controls that all docks share. `lengths`, `rate` and `messages` are free of Qt."""
 
 from napari_ouroboros.widgets.controls.banner import Banner
+from napari_ouroboros.widgets.controls.destination import Destination
 from napari_ouroboros.widgets.controls.empty_state import EmptyState
 from napari_ouroboros.widgets.controls.fold import Fold
 from napari_ouroboros.widgets.controls.job_row import JobRow
@@ -16,6 +17,7 @@ from napari_ouroboros.widgets.controls.scroll_dock import ScrollDock
 
 __all__ = [
     "Banner",
+    "Destination",
     "EmptyState",
     "Fold",
     "JobRow",

@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.straighten.content import LiveContent
     from napari_ouroboros.widgets.straighten.volume_feed import VolumeFeed
 
-#: What results can be, and the end of their names.
-FORMATS = {
-    "TIFF (.tif)": ".tif",
-    "OME-Zarr (.zarr)": ".zarr",
-    "Neuroglancer precomputed (folder)": "",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Request:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QLineEdit,
-    QMessageBox,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_ouroboros.errors import Cancelled, UserError, one_line
-from napari_ouroboros.operations.outputs import local_path, recipe_path
-from napari_ouroboros.widgets.controls import JobRow, named, set_ready, tab_order, wrapping_label
+from napari_ouroboros.errors import Cancelled
+from napari_ouroboros.operations.outputs import recipe_path
+from napari_ouroboros.widgets.controls import (
+    Destination,
+    JobRow,
+    named,
+    set_ready,
+    tab_order,
+    wrapping_label,
+)
 from napari_ouroboros.widgets.straighten.result import ResultContent
-from napari_ouroboros.widgets.straighten.run import FORMATS, Cost, Request, StraightenRuns
+from napari_ouroboros.widgets.straighten.run import Cost, Request, StraightenRuns
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -55,18 +50,15 @@ class RunForm(QWidget):
         self.layer = named(
             QComboBox(), "layer to write", "Which straightened layer is written to the file."
         )
-        self.format = named(QComboBox(), "format", "What the result is written as.")
-        for title, suffix in FORMATS.items():
-            self.format.addItem(title, suffix)
-        self.path = named(QLineEdit(), "file", "Where the result goes; its recipe lies beside it.")
-        self.path.setPlaceholderText("where to")
-        self.choose = named(QPushButton("Choose…"), "choose the file", "Choose where it goes.")
+        self.destination = Destination(self, "Straighten", "straightened")
+        self.format, self.path = self.destination.format, self.destination.path
+        self.choose, self.path_problem = self.destination.choose, self.destination.problem
+        named(self.path, "file", "Where the result goes; its recipe lies beside it.")
         self.job = JobRow(
             "Straighten to a file",
             "Write the straightened volume; it then takes the place of the preview.",
             "Straightening",
         )
-        self.path_problem = wrapping_label()
         self.notices = wrapping_label()
         self.result = wrapping_label()
         self.toggle = named(
@@ -74,15 +66,10 @@ class RunForm(QWidget):
             "show the result or the preview",
             "Show what was written, or the preview.",
         )
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.path, 1)
-        row.addWidget(self.choose)
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Layer", self.layer)
-        form.addRow("Format", self.format)
-        form.addRow("File", row)
+        self.destination.add_to(form, "Format", "File")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(form)
@@ -92,9 +79,7 @@ class RunForm(QWidget):
         column.addWidget(self.result)
         column.addWidget(self.toggle)
         self.layer.currentIndexChanged.connect(self.refresh)
-        self.format.currentIndexChanged.connect(self._format_chosen)
-        self.path.editingFinished.connect(self._path_entered)
-        self.choose.clicked.connect(self._choose_file)
+        self.destination.changed.connect(self.refresh)
         self.job.run.connect(self.run)
         self.job.cancelled.connect(self._runs.cancel)
         self.toggle.clicked.connect(self._toggle)
@@ -155,97 +140,39 @@ class RunForm(QWidget):
             self.job.set_ready(False, state.problem)
         elif request is None:
             self.job.set_ready(False, "Tick a layer to straighten.")
-        elif not self.path.text().strip():
-            self.job.set_ready(False, "Choose a file first.")
-        elif self._why_not_there():
-            self.job.set_ready(False, self._why_not_there())
         else:
-            self.job.set_ready(True)
+            not_yet = self.destination.not_yet
+            self.job.set_ready(not not_yet, not_yet)
         if request is None:
             self.job.set_cost("")
             self.notices.hide()
         elif not state.dragging:
             self._runs.estimate(request)
-        self.path_problem.setText(self._why_not_there())
-        self.path_problem.setVisible(bool(self.path_problem.text()))
+        self.destination.show()
         self._show_result()
 
     def run(self) -> None:
         """Run; asks before anything is replaced."""
         request = self._make_request()
-        if request is None or self._runs.running or self._why_not_there():
+        if request is None or self._runs.running or self.destination.why_not:
             return
         there = [p for p in (request.path, recipe_path(request.path)) if p.exists()]
         if there:
-            if not self._may_replace(there[0]):
+            if not self.destination.may_replace(there[0]):
                 return
             request = Request(request.path, request.source, request.content, overwrite=True)
         self._request = request
         self.job.start(None, "parts", "Straightening")
         self._runs.start(request)
 
-    def _may_replace(self, path: Path) -> bool:
-        answer = QMessageBox.question(
-            self,
-            "Straighten",
-            f"{path.name} is there already. Replace it by the new result?",
-            QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No,
-            QMessageBox.StandardButton.No,
-        )
-        return bool(answer == QMessageBox.StandardButton.Yes)
-
     def _make_request(self) -> Request | None:
         layer = self.layer_to_write()
         source = None if layer is None else self._preview.feed_of(layer)
         if source is None or source.live is None or self._preview.scene.live.state.map is None:
             return None
-        path = self.path.text().strip()
-        if not path or self._why_not_there():
-            path = f"straightened{self.format.currentData()}"
-        return Request(local_path(os.path.expanduser(path)), source, source.live)
-
-    def _why_not_there(self) -> str:
-        """Why nothing can be written to what is typed; "" where it can, or nothing is."""
-        text = self.path.text().strip()
-        try:
-            if text:
-                local_path(os.path.expanduser(text))
-        except UserError as error:
-            return one_line(error)
-        return ""
+        return Request(self.destination.target, source, source.live)
 
     # -- what the user does ---------------------------------------------------------------
-
-    def _format_chosen(self) -> None:
-        text = self.path.text().strip()
-        if text:
-            base, end = os.path.splitext(text)
-            if end.lower() in (".tif", ".tiff", ".zarr"):
-                text = base.removesuffix(".ome")
-            self.path.setText(text + self.format.currentData())
-        self.refresh()
-
-    def _path_entered(self) -> None:
-        end = os.path.splitext(self.path.text().strip())[1].lower()
-        suffix = {".tiff": ".tif"}.get(end, end)
-        found = self.format.findData(suffix if suffix in (".tif", ".zarr") else "")
-        blocked = self.format.blockSignals(True)
-        self.format.setCurrentIndex(found)
-        self.format.blockSignals(blocked)
-        self.refresh()
-
-    def _choose_file(self) -> None:
-        suffix = self.format.currentData()
-        start = self.path.text().strip() or f"straightened{suffix}"
-        # We ask ourselves before anything is replaced: folders are asked about as well.
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Straighten to", start, "",
-            options=QFileDialog.Option.DontConfirmOverwrite,
-        )  # fmt: skip
-        if name:
-            has_end = os.path.splitext(name)[1].lower() in (".tif", ".tiff", ".zarr")
-            self.path.setText(name if has_end or not suffix else name + suffix)
-            self._path_entered()
 
     def _toggle(self, *_: Any) -> None:
         layer = self.layer_to_write()
