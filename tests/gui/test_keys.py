@@ -34,7 +34,10 @@ OURS = {
     for name, value in vars(keys).items()
     if name.isupper() and isinstance(value, str)
 }
-ON_BOTH_SPACES = {"FLIP", "NEXT_SLICE", "PREVIOUS_SLICE", "CENTRE_HERE", "UP_SIDE_HERE"}
+ON_BOTH_SPACES = {
+    *("FLIP", "NEXT_SLICE", "PREVIOUS_SLICE", "CENTRE_HERE", "UP_SIDE_HERE"),
+    *("NEXT_SUSPICIOUS", "PREVIOUS_SUSPICIOUS", "MARK_GOOD", "MARK_BAD"),
+}
 ON_TRACES = {"INSERT_POINT", "WALK_ALONG", "UNDO", "REDO"}
 
 

@@ -139,7 +139,7 @@ def test_as_csv_and_back(marks: Marks, tmp_path: Path) -> None:
     with pytest.raises(DestinationError, match="cannot write"):
         marks.write_csv(tmp_path / "none" / "marks.csv")
     path.write_text("slice,z_nm,y_nm,x_nm,mark,comment\n3,1,2,three,bad,\n")
-    with pytest.raises(UserError, match="line 2 of .* has no slice, or no place"):
+    with pytest.raises(UserError, match=r"line 2 of .* has no slice, or no place"):
         Marks.read_csv(path, helix())
     path.write_text("slice,mark\n3,bad\n")
     with pytest.raises(UserError, match="has no column"):

@@ -8,6 +8,10 @@ from __future__ import annotations
 FLIP = "G"
 NEXT_SLICE = "."
 PREVIOUS_SLICE = ","
+NEXT_SUSPICIOUS = "K"
+PREVIOUS_SUSPICIOUS = "J"
+MARK_GOOD = "Shift-Q"
+MARK_BAD = "Q"
 CENTRE_HERE = "H"
 UP_SIDE_HERE = "U"
 COPY_POSITION = "Shift-C"
@@ -26,6 +30,10 @@ TITLES = {
     FLIP: "flip between the volume and the straightened view",
     NEXT_SLICE: "next slice",
     PREVIOUS_SLICE: "previous slice",
+    NEXT_SUSPICIOUS: "next suspicious slice",
+    PREVIOUS_SUSPICIOUS: "previous suspicious slice",
+    MARK_GOOD: "mark the shown slice as good; once more: take the mark away",
+    MARK_BAD: "mark the shown slice as bad; once more: take the mark away",
     CENTRE_HERE: "put the centre of the slice under the cursor (straightened view)",
     UP_SIDE_HERE: "make the side under the cursor the up side (straightened view)",
     COPY_POSITION: "copy the position under the cursor",

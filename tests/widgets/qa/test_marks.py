@@ -50,7 +50,7 @@ def test_marks_stay_at_their_places(column: Bench) -> None:
     column.settle()
     assert shown(column) == {10: ("bad", "")}
     assert said == [
-        "1 mark lies where the trace does not pass any more; undo the edit and they are there again."
+        "1 mark lies where the trace does not pass any more; undo the edit to have it back."
     ]
     column.qa.toggle_mark("good", 10)
     trace.undo()

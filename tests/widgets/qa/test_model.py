@@ -13,6 +13,7 @@ from tests.widgets.qa.conftest import ENDS, Bench
 from napari_ouroboros import Cancelled
 from napari_ouroboros.operations.qa import geometry_checks, image_checks, label_checks
 from napari_ouroboros.widgets.qa import live_checks
+from napari_ouroboros.widgets.qa.model import NOTHING_SUSPICIOUS
 
 N = SHAPE[0]
 
@@ -31,7 +32,7 @@ def test_without_slices_nothing_is_known(bench: Bench) -> None:
     bench.qa.said.connect(said.append)
     bench.qa.toggle_mark("bad")
     assert not bench.qa.go_to_suspicious()
-    assert said == ["Open a volume, or try the demo.", "No slice is suspicious, as far as it has been checked."]  # fmt: skip
+    assert said == ["Open a volume, or try the demo.", NOTHING_SUSPICIOUS]
 
 
 class TestGeometry:

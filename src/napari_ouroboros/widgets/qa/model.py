@@ -6,7 +6,6 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -275,9 +274,10 @@ class QaModel:
         if self.marks is None or self.book.map is not found.slices.map:
             lost = self.book.show(self._key, found.slices.map, found.placed)
             if lost:
+                which = "1 mark lies" if lost == 1 else f"{lost} marks lie"
                 self.said.emit(
-                    f"{lost} mark{'s lie' if lost > 1 else ' lies'} where the trace does not pass "
-                    "any more; undo the edit and they are there again."
+                    f"{which} where the trace does not pass any more; undo the edit to have "
+                    f"{'it' if lost == 1 else 'them'} back."
                 )
         self.changed.emit()
 
@@ -298,7 +298,7 @@ class QaModel:
         take(found)
 
     def _telling(
-        self, slices: Slices, take: Callable[[C | None], None]
+        self, slices: Slices, take: Callable[[Any], None]
     ) -> Callable[[C, int, int], None]:
         """What is called in the thread with checks that grow: now and then they are shown."""
         last = [time.monotonic()]
@@ -308,9 +308,7 @@ class QaModel:
             if now - last[0] < _SHOWN_EVERY:
                 return
             last[0] = now
-            copied = replace(
-                checks, **{name: values.copy() for name, values in vars(checks).items()}
-            )
+            copied = type(checks)(**{name: own.copy() for name, own in vars(checks).items()})
 
             def show() -> None:
                 current = self._current()

@@ -39,6 +39,8 @@ class LinkedSpaces:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._viewer = scene.viewer
+        # Asked by keys, it answers where keys answer.
+        scene.qa.said.connect(self.said.emit)
         self.warm = WarmMap(scene.live, scene.deliver)
         self.slices = LinkedSlices(scene)
         self.curve = CurveLayer(scene)
@@ -49,6 +51,10 @@ class LinkedSpaces:
             {
                 keys.NEXT_SLICE: self._next,
                 keys.PREVIOUS_SLICE: self._previous,
+                keys.NEXT_SUSPICIOUS: self._next_suspicious,
+                keys.PREVIOUS_SUSPICIOUS: self._previous_suspicious,
+                keys.MARK_GOOD: self._mark_good,
+                keys.MARK_BAD: self._mark_bad,
                 # Where the cursor is counts, not which canvas was clicked last.
                 keys.CENTRE_HERE: self._centre_here,
                 keys.UP_SIDE_HERE: self._up_side_here,
@@ -74,6 +80,7 @@ class LinkedSpaces:
         for model, key in self._bound:
             model.bind_key(key, None)
         if self._bound:
+            self._scene.qa.said.disconnect(self.said.emit, missing_ok=True)
             for part in (self.cursor, self.frame, self.curve, self.slices, self.warm):
                 part.close()
         self._bound.clear()
@@ -83,6 +90,18 @@ class LinkedSpaces:
 
     def _previous(self, _viewer: Any = None) -> None:
         self.slices.step(-1)
+
+    def _next_suspicious(self, _viewer: Any = None) -> None:
+        self._scene.qa.go_to_suspicious(1)
+
+    def _previous_suspicious(self, _viewer: Any = None) -> None:
+        self._scene.qa.go_to_suspicious(-1)
+
+    def _mark_good(self, _viewer: Any = None) -> None:
+        self._scene.qa.toggle_mark("good")
+
+    def _mark_bad(self, _viewer: Any = None) -> None:
+        self._scene.qa.toggle_mark("bad")
 
     def _undo(self, _viewer: Any = None) -> None:
         if self._scene.traces.active is not None:
