@@ -42,15 +42,33 @@ def pytest_configure(config: pytest.Config) -> None:
             state.update(text)
     folder = config.cache.mkdir("numba") / state.hexdigest()[:16]  # type: ignore[union-attr]
     os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
-    # Of several processes that run the tests (-n), each has kernels of its own: two that write the
-    # index of one file at once may take one number for two kernels. The first shares those of a
-    # run in one process.
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    if worker != "gw0":
-        os.environ["NUMBA_CACHE_DIR"] = os.path.join(os.environ["NUMBA_CACHE_DIR"], worker)
     # A plugin of pytest may have imported numba already, which then does not look there again.
     if numba := sys.modules.get("numba"):
         numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _keep_kernels_one_at_a_time(Path(os.environ["NUMBA_CACHE_DIR"]))
+
+
+def _keep_kernels_one_at_a_time(folder: Path) -> None:
+    """Let the processes of ``-n`` share the compiled kernels.
+
+    numba notes under which number the code for some types lies, and then writes the code. Two
+    processes that do so at one moment may give one number to two codes, and call the wrong one
+    ever after.
+    """
+    import fcntl
+
+    from numba.core.caching import IndexDataCacheFile
+
+    save = IndexDataCacheFile.save
+
+    def save_alone(self: Any, key: Any, data: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            save(self, key, data)
+
+    IndexDataCacheFile.save = save_alone
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +137,7 @@ def no_thread_left() -> Iterator[None]:
     """Fail a test that leaves a thread which would keep the interpreter from exiting."""
     before = set(threading.enumerate())
     yield
-    give_up = time.monotonic() + 3
+    give_up = time.monotonic() + 10
     while True:
         left = [
             thread
