@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from napari_ouroboros.layers import array_layers, streamed_levels
 from napari_ouroboros.widgets.spaces.helper_layer import add_quietly
 from napari_ouroboros.widgets.straighten.links import AppearanceLink
-from napari_ouroboros.widgets.streaming import pyramid_of, volume_of
+from napari_ouroboros.widgets.streaming import pyramid_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
 
     from napari_ouroboros.operations.labels_home import LabelsHome
     from napari_ouroboros.widgets.labels.book import StraightLabels
@@ -48,12 +48,7 @@ class Overlay:
         self._link: AppearanceLink | None = None
         self._alike = False  # ever
         self.follow()
-        pyramid = pyramid_of(self.layer)
-        assert pyramid is not None
-        # napari would read the finest level first, whatever is visible of it.
-        self.layer.locked_data_level = len(pyramid.levels) - 1
-        add_quietly(viewer, self.layer, _above_volumes(viewer))
-        self.layer.locked_data_level = None
+        add_streamed(viewer, self.layer, above_volumes(viewer))
 
     def _make(self) -> Labels:
         from napari.layers import Layer
@@ -96,11 +91,17 @@ class Overlay:
             self._link = None
 
 
-def _above_volumes(viewer: ViewerModel) -> int:
+def add_streamed(viewer: ViewerModel, layer: Layer, index: int) -> None:
+    """Add a layer that streams; selection and active layer stay what they are."""
+    pyramid = pyramid_of(layer)
+    assert pyramid is not None
+    # napari would read the finest level first, whatever is visible of it.
+    layer.locked_data_level = len(pyramid.levels) - 1
+    add_quietly(viewer, layer, index)
+    layer.locked_data_level = None
+
+
+def above_volumes(viewer: ViewerModel) -> int:
     """Above all volumes and what lies on them already, below what we draw and users mark."""
-    places = [
-        i
-        for i, layer in enumerate(viewer.layers)
-        if volume_of(layer) is not None or pyramid_of(layer) is not None
-    ]
+    places = [i for i, layer in enumerate(viewer.layers) if pyramid_of(layer) is not None]
     return max(places, default=-1) + 1

@@ -10,6 +10,8 @@ from psygnal import Signal
 
 from napari_ouroboros.errors import Cancelled, OuroborosError
 from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.home.results import HomeResults
+from napari_ouroboros.widgets.home.runs import HomeRuns
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -28,6 +30,13 @@ class HomeOverlays:
     ----------
     scene : Scene
         Held weakly; its labels are there already.
+
+    Attributes
+    ----------
+    runs : HomeRuns
+        Backprojections of the scene.
+    results : HomeResults
+        What they have made, shown.
     """
 
     #: Labels are shown in the original from now on, or no more.
@@ -39,6 +48,8 @@ class HomeOverlays:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
+        self.runs = HomeRuns(scene.deliver)
+        self.results = HomeResults(scene, self.runs)
         self._viewer = weakref.ref(scene.viewer)
         self._labels = scene.labels
         self._worker = Worker("ouroboros-overlays", scene.deliver, keep_all=True)
@@ -81,6 +92,8 @@ class HomeOverlays:
         if self._closed:
             return
         self._closed = True
+        self.results.close()
+        self.runs.close()
         self._labels.changed.disconnect(self._sync)
         scene, viewer = self._scene(), self._viewer()
         if scene is not None:

@@ -51,6 +51,7 @@ class _Watched:
         layer.events.visible.connect(self._visible_changed)
         layer.events.projection_mode.connect(self._projection_changed)
         layer.events.locked_data_level.connect(self._locked)
+        layer.events.data.connect(self._data_changed)
         self._projection_changed()
 
     def close(self) -> None:
@@ -58,6 +59,7 @@ class _Watched:
         self.layer.events.visible.disconnect(self._visible_changed)
         self.layer.events.projection_mode.disconnect(self._projection_changed)
         self.layer.events.locked_data_level.disconnect(self._locked)
+        self.layer.events.data.disconnect(self._data_changed)
         self.pyramid.drop(id(self))
 
     def claim(self) -> None:
@@ -80,6 +82,11 @@ class _Watched:
 
     def _projection_changed(self) -> None:
         self.pyramid.thick = str(self.layer.projection_mode) != "none"
+
+    def _data_changed(self) -> None:
+        watcher = self._watcher()
+        if watcher is not None and pyramid_of(self.layer) is not self.pyramid:
+            watcher.replaced(self.layer)
 
     def _locked(self) -> None:
         """Show no level in 3D that no window could show."""
@@ -185,6 +192,11 @@ class Watcher:
         if not self._claims_asked:
             self._claims_asked = True
             self._deliver(self._claim)
+
+    def replaced(self, layer: Layer) -> None:
+        """A layer shows another volume, or none any more."""
+        self._drop(id(layer))
+        self._add(layer)
 
     def _claim(self) -> None:
         self._claims_asked = False
