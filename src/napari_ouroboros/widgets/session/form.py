@@ -1,0 +1,206 @@
+"""The session's own rows in the Open dock: its file, Save, Open, and what was not saved."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_ouroboros.widgets.controls import Banner, named, set_ready, tab_order, wrapping_label
+from napari_ouroboros.widgets.session import asking
+from napari_ouroboros.widgets.session.recovery_offer import RecoveryOffer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_ouroboros.session import Abandoned
+    from napari_ouroboros.widgets.scene.scene import Scene
+
+_BUSY = "Wait until the session has been saved or opened."
+
+
+class SessionForm(QWidget):
+    """File and state of the session, the buttons, and an offer of what was not saved.
+
+    Parameters
+    ----------
+    scene : Scene
+    """
+
+    #: There is something to be seen here.
+    noticed = Signal()
+
+    def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._work, self._filing = scene.work, scene.work.filing
+        self._looked = False
+        self.banner = Banner()
+        self.offer = RecoveryOffer()
+        self.label = wrapping_label()
+        self.open_button = named(
+            QPushButton("Open…"), "open a session",
+            "Open a session file in place of what is in the window.",
+        )  # fmt: skip
+        self.save_button = named(
+            QPushButton("Save"), "save the session",
+            "Save volumes, traces, labels, marks and views in one file.",
+        )  # fmt: skip
+        self.save_as_button = named(
+            QPushButton("Save as…"), "save the session as", "Save it in another file."
+        )
+        self.bar = named(QProgressBar(), "progress of the session", "How much is done.")
+        self.cancel_button = named(
+            QPushButton("Cancel"), "cancel: session", "Stop it; nothing is left half done."
+        )
+        buttons = QHBoxLayout()
+        buttons.setContentsMargins(0, 0, 0, 0)
+        buttons.setSpacing(4)
+        for button in (self.open_button, self.save_button, self.save_as_button):
+            button.setMinimumWidth(40)
+            buttons.addWidget(button)
+        progress = QHBoxLayout()
+        progress.setContentsMargins(0, 0, 0, 0)
+        progress.addWidget(self.bar, 1)
+        progress.addWidget(self.cancel_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.offer)
+        column.addWidget(self.banner)
+        column.addWidget(self.label)
+        column.addLayout(buttons)
+        column.addLayout(progress)
+        self.open_button.clicked.connect(self.open)
+        self.save_button.clicked.connect(self.save)
+        self.save_as_button.clicked.connect(self.save_as)
+        self.cancel_button.clicked.connect(self._filing.cancel)
+        self.offer.restore.connect(self.restore)
+        self.offer.discard.connect(self._filing.discard)
+        tab_order(
+            self.offer.restore_button, self.offer.discard_button, self.offer.later_button,
+            self.open_button, self.save_button, self.save_as_button, self.cancel_button,
+        )  # fmt: skip
+        self._show()
+
+    # What the user does
+
+    def save(self) -> None:
+        """Save; ask where to if there is no file yet."""
+        self.banner.clear()
+        asking.save(self.window(), self._work)
+
+    def save_as(self) -> None:
+        """Save into another file."""
+        self.banner.clear()
+        asking.save(self.window(), self._work, anew=True)
+
+    def open(self) -> None:
+        """Ask for a session file, and open it."""
+        path = asking.what_to_open(self.window())
+        if path is not None:
+            self.open_file(path)
+
+    def open_file(self, path: Path) -> None:
+        """Open a session file; ask first if there is unsaved work."""
+        self._replace(f"Before {path.name} is opened:", partial(self._filing.open, path))
+
+    def restore(self, one: Abandoned) -> None:
+        """Bring unsaved work of another time back."""
+        self._replace("Before it is restored:", partial(self._filing.recover, one))
+
+    def _replace(self, when: str, go_on: Callable[[], object]) -> None:
+        self.banner.clear()
+        if not self._work.unsaved:
+            go_on()
+            return
+
+        def answered(answer: asking.Answer) -> None:
+            if answer == "save":
+                asking.save(self.window(), self._work, lambda saved: go_on() if saved else None)
+            elif answer == "discard":
+                go_on()
+            else:
+                self._filing.look_for_unsaved()  # what was offered is still there
+
+        asking.ask(self.window(), f"{when} save the work in this window?", True, answered)
+
+    # Shown and hidden, as the dock is
+
+    def attach(self) -> None:
+        """Follow the work, and look for what was not saved, once."""
+        for signal, slot in self._connections():
+            signal.connect(slot)
+        self._show()
+        if not self._looked:
+            self._looked = True
+            self._filing.look_for_unsaved()
+
+    def detach(self) -> None:
+        """Stop following."""
+        for signal, slot in self._connections():
+            signal.disconnect(slot)
+
+    def _connections(self) -> list[tuple[object, object]]:
+        return [
+            (self._work.changed, self._show),
+            (self._work.failed, self._could_not_keep),
+            (self._filing.changed, self._show),
+            (self._filing.progressed, self._advance),
+            (self._filing.said, self._say),
+            (self._filing.failed, self._failed),
+            (self._filing.problems_changed, self._show_problems),
+            (self._filing.found, self.offer.offer),
+            (self._filing.found, self._found),
+        ]
+
+    def _show(self) -> None:
+        file, unsaved, busy = self._work.file, self._work.unsaved, self._filing.busy
+        name = "Not saved as a session yet." if file is None else file.name
+        if file is not None and unsaved:
+            name += " – unsaved changes"
+        self.label.setText(name)
+        self.label.setToolTip("" if file is None else str(file))
+        set_ready(self.open_button, not busy, _BUSY)
+        set_ready(self.save_as_button, not busy, _BUSY)
+        nothing = "Nothing has changed since it was saved."
+        ready = not busy and (unsaved or file is None)
+        set_ready(self.save_button, ready, _BUSY if busy else nothing)
+        for button in (self.offer.restore_button, self.offer.discard_button):
+            set_ready(button, not busy, _BUSY)
+        self.bar.setVisible(busy)
+        self.cancel_button.setVisible(busy)
+        if busy and not self.bar.format().startswith(self._filing.doing):
+            self.bar.setRange(0, 0)
+            self.bar.setFormat(self._filing.doing)
+        elif not busy:
+            self.bar.setFormat("")
+
+    def _advance(self, done: int, total: int, unit: str) -> None:
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        self.bar.setFormat(f"{self._filing.doing}: {done:,} of {total:,} {unit}")
+
+    def _say(self, line: str) -> None:
+        self.banner.show_notice(line)
+
+    def _failed(self, error: Exception, again: Callable[[], object] | None) -> None:
+        self.banner.show_exception(error, again)
+        self.noticed.emit()
+
+    def _show_problems(self, problems: tuple[str, ...]) -> None:
+        if problems:
+            sources = bool(self._work.waiting.sources)
+            retry = self._filing.retry if sources else None
+            self.banner.show_error("\n".join(problems), retry=retry)
+            self.noticed.emit()
+
+    def _could_not_keep(self, line: str) -> None:
+        self.banner.show_error(f"Unsaved work could not be kept: {line}")
+        self.noticed.emit()
+
+    def _found(self, _found: object) -> None:
+        if self.offer.offered is not None:
+            self.noticed.emit()
