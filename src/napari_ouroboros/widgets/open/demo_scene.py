@@ -29,7 +29,7 @@ def open_demo_scene() -> list[LayerData]:
         from napari_ouroboros.errors import UserError
 
         raise UserError("the demo scene needs a window; open the other sample for its layers")
-    return _stand_in(viewer, _arranged)
+    return stand_in(viewer, _arranged)
 
 
 def demo_nerve() -> list[LayerData]:
@@ -48,7 +48,7 @@ def demo_nerve() -> list[LayerData]:
         return read_state_layers(str(demo_nerve_state()))
     state = kept_state()
     if not state.is_file():
-        return _stand_in(viewer, _alone)
+        return stand_in(viewer, _alone)
     from napari_ouroboros.widgets.streaming.opening import get_reader
 
     read = get_reader(str(state))
@@ -56,15 +56,17 @@ def demo_nerve() -> list[LayerData]:
     return read(str(state))
 
 
-def _stand_in(viewer: Viewer, open_in: Callable[[Any], None]) -> list[LayerData]:
-    """Have the nerve opened in a dock as soon as napari has added the layer that is returned."""
+def stand_in(
+    viewer: Viewer, open_in: Callable[[Any], None], name: str = "the demo nerve is being opened"
+) -> list[LayerData]:
+    """Have something opened in a dock as soon as napari has added the layer that is returned."""
     from napari_ouroboros.widgets.scene import scene_of
 
     mark = object()
     reference = weakref.ref(getattr(viewer, "__wrapped__", viewer))
     scene_of(viewer).deliver(lambda: _open(reference, mark, open_in))
     meta = {
-        "name": "the demo nerve is being opened",
+        "name": name,
         "ndim": 3,
         "units": ("nm",) * 3,
         "metadata": {_OURS: {"stands for": mark}},

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton
 
 from napari_ouroboros.errors import ResolutionNeeded, UserError
 from napari_ouroboros.widgets.background import Token
@@ -29,10 +30,13 @@ from napari_ouroboros.widgets.open.recent import RecentSources
 from napari_ouroboros.widgets.open.secrets_fold import SecretsFold
 from napari_ouroboros.widgets.open.showing import steps
 from napari_ouroboros.widgets.open.tree import FoundTree
-from napari_ouroboros.widgets.open.voxel_size import HOW, parse_voxel_size
+from napari_ouroboros.widgets.open.voxel_size import parse_voxel_size
+from napari_ouroboros.widgets.open.voxel_size_row import VoxelSizeRow
 from napari_ouroboros.widgets.preferences import apply_memory, preferences
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.scene.warm import wait_until_warm
+from napari_ouroboros.widgets.session.commands import is_session
+from napari_ouroboros.widgets.session.form import SessionForm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -55,6 +59,7 @@ class OpenDock(ScrollDock):
     job : JobRow
         Open, progress, Cancel.
     banner : Banner
+    session : SessionForm
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
@@ -84,7 +89,10 @@ class OpenDock(ScrollDock):
         )
         self.address.buttons.insertWidget(2, self.look_button)
         self.tree = FoundTree()
-        self.voxel_size = self._make_voxel_size()
+        self.voxel_size = VoxelSizeRow()
+        self.size_edit, self.size_button = self.voxel_size.edit, self.voxel_size.button
+        self.voxel_size.entered.connect(self._use_size)
+        self._with_size: Callable[[], object] | None = None
         self.job = JobRow(
             "Open",
             "Open what is ticked; without a list, all that a state shows. Return opens, too.",
@@ -92,6 +100,9 @@ class OpenDock(ScrollDock):
         )
         self.notices = wrapping_label()
         self.secrets = SecretsFold()
+        self.session = SessionForm(self.scene)
+        self.session.noticed.connect(self._show_session)
+        self.session_fold = self.section("Session", self.session)
         for widget in (
             self.banner,
             self.voxel_size,  # right below the banner that asks for it
@@ -138,7 +149,11 @@ class OpenDock(ScrollDock):
 
     def open(self) -> None:
         """Open what is ticked; if the address has not been looked at, all that a state shows."""
-        if self._found is not None and self._asked == self.address.text:
+        if is_session(self.address.text):
+            self._asked, self._found = self.address.text, None
+            self.session.open_file(Path(self._asked).expanduser())
+            self._remember()
+        elif self._found is not None and self._asked == self.address.text:
             self._prepare(self._found, self.tree.ticked())
         else:
             self._find(self._list_and_open)
@@ -293,6 +308,10 @@ class OpenDock(ScrollDock):
         recent.add(address_to_keep(self._asked))
         self.address.show_recent(recent)
 
+    def _show_session(self) -> None:
+        self.session_fold.set_open(True)
+        show_soon(self.session)
+
     def _address_edited(self, text: str) -> None:
         known = self._found is not None and text == self._asked
         self.tree.setVisible(known)
@@ -305,24 +324,6 @@ class OpenDock(ScrollDock):
         self.empty.setVisible(self.scene.reference is None and not self.job.running)
 
     # A volume that does not say how large its voxels are
-
-    def _make_voxel_size(self) -> QWidget:
-        box = QWidget()
-        self.size_edit = named(
-            QLineEdit(), "voxel size z, y, x", f"The size of a voxel of the finest level; {HOW}."
-        )
-        self.size_edit.setPlaceholderText("z, y, x nm")
-        self.size_button = named(
-            QPushButton("Use"), "use this voxel size", "Open the volume with this voxel size."
-        )
-        row = QHBoxLayout(box)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.size_edit, 1)
-        row.addWidget(self.size_button)
-        self._with_size: Callable[[], object] | None = None
-        self.size_edit.returnPressed.connect(self._use_size)
-        self.size_button.clicked.connect(self._use_size)
-        return box
 
     def _ask_voxel_size(self, then: Callable[[Found], None], error: Exception) -> None:
         after, self._after = self._after, None
@@ -353,10 +354,12 @@ class OpenDock(ScrollDock):
         """Follow what is in the viewer."""
         self.scene.volumes_changed.connect(self._show_empty)
         self.address.show_recent(RecentSources(most=preferences().recent))
+        self.session.attach()
         self._show_empty()
 
     def detach(self) -> None:
         """Stop following."""
+        self.session.detach()
         self.scene.volumes_changed.disconnect(self._show_empty)
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:

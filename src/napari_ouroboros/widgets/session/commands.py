@@ -45,7 +45,9 @@ def read(path: str | list[str]) -> list[Any]:
     if viewer is None:
         raise UserError("a session needs a window to be opened in")
     file = Path(path if isinstance(path, str) else path[0])
-    return stand_in(viewer, lambda shown: _open_arranged(shown, file))
+    return stand_in(
+        viewer, lambda shown: _open_arranged(shown, file), f"{file.name} is being opened"
+    )
 
 
 def _open_arranged(viewer: Any, file: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
@@ -143,7 +143,7 @@ class SessionForm(QWidget):
         for signal, slot in self._connections():
             signal.disconnect(slot)
 
-    def _connections(self) -> list[tuple[object, object]]:
+    def _connections(self) -> list[tuple[Any, Any]]:
         return [
             (self._work.changed, self._show),
             (self._work.failed, self._could_not_keep),

@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Runs(Protocol):
+    """What does work in threads, such as `FileRuns`."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on."""
+        ...
+
+    def cancel(self) -> object:
+        """Ask it to stop; returns at once."""
+        ...
+
+    def close(self, seconds: float = 0.0) -> object:
+        """End it, and wait at most so long for its threads."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,18 +32,11 @@ class Job:
     ----------
     name : str
         As in a sentence: "a backprojection".
-    running : callable
-        Whether it goes on.
-    cancel : callable
-        Asks it to stop; returns at once.
-    close : callable
-        ``close(seconds)`` ends it, and waits at most so long for its thread.
+    runs : Runs
     """
 
     name: str
-    running: Callable[[], bool]
-    cancel: Callable[[], object]
-    close: Callable[[float], object]
+    runs: Runs
 
 
 class RunningJobs:
@@ -47,16 +58,16 @@ class RunningJobs:
     @property
     def running(self) -> list[str]:
         """Names of those that go on."""
-        return [job.name for job in self._jobs if job.running()]
+        return [job.name for job in self._jobs if job.runs.running]
 
     def cancel(self) -> None:
         """Ask all that go on to stop."""
         for job in list(self._jobs):
-            if job.running():
-                job.cancel()
+            if job.runs.running:
+                job.runs.cancel()
 
     def close(self, seconds: float = 0.0) -> None:
         """End them all."""
         jobs, self._jobs = self._jobs, []
         for job in jobs:
-            job.close(seconds)
+            job.runs.close(seconds)

@@ -1,20 +1,32 @@
-"""The end of a window: napari tells docked widgets nothing, so the window's events are watched."""
+"""The end of a window: napari tells docked widgets nothing, so the window's events are watched.
+
+Before a window with unsaved work or running jobs closes, its user is asked. Nobody is asked when
+a program closes it (``viewer.close()``, which cannot be taken back): unsaved work is offered at the
+next start then.
+"""
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QMainWindow
+from napari.qt import QtViewer
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QMainWindow, QMessageBox
 
-from napari_ouroboros.widgets.scene import close_scene
+from napari_ouroboros.widgets.scene import close_scene, scene_of
+from napari_ouroboros.widgets.session import asking
+from napari_ouroboros.widgets.session.window import SessionWindow
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 _NAME = "napari-ouroboros closing"
+#: Jobs that were asked to stop are waited for, their window open, this long.
+_WAIT_FOR_JOBS_S = 30.0
+_LOOK_MS = 30
 
 
 class _Watch(QObject):
@@ -23,18 +35,39 @@ class _Watch(QObject):
     def __init__(self, window: QMainWindow, viewer: ViewerModel) -> None:
         super().__init__(window)
         self.setObjectName(_NAME)
+        self._window = window
         self._viewer = weakref.ref(viewer)
         self._calls: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._asked = False
         self._done = False
-        window.installEventFilter(self)
+        #: The user has decided, or there is no time to: the window closes.
+        self._sure = False
+        #: The question that is shown.
+        self.question: QMessageBox | None = None
+        self._answer: asking.Answer = "cancel"
+        self._until = 0.0
+        self._looks = QTimer(self, interval=_LOOK_MS)
+        self._looks.timeout.connect(self._look)
+        self._session = SessionWindow(window, viewer)
+        # napari closes its canvas first when a program closes the window.
+        self._canvas = window.findChild(QtViewer)
+        for watched in (window, self._canvas):
+            if watched is not None:
+                watched.installEventFilter(self)
 
     def add(self, call: Callable[[], None]) -> None:
         self._calls.append(weakref.WeakMethod(call))
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         kind = event.type()
+        if watched is not self._window:
+            if kind == QEvent.Type.Close:
+                self._sure = True
+            return False
         if kind == QEvent.Type.Close:
+            if self._has_to_ask():
+                event.ignore()
+                return True
             # The window may still say no; only one that closes is hidden next.
             self._asked = True
         elif kind == QEvent.Type.Show:
@@ -43,10 +76,85 @@ class _Watch(QObject):
             self._end()
         return False
 
+    # -- the question ---------------------------------------------------------------------
+
+    def _has_to_ask(self) -> bool:
+        """Ask if there is something to lose; whether the window stays for now."""
+        viewer = self._viewer()
+        if self._sure or self._done or viewer is None:
+            return False
+        if self.question is not None or self._looks.isActive():
+            return True
+        work = scene_of(viewer).work
+        running = [*work.jobs.running]
+        if not running and not work.unsaved and not work.filing.busy:
+            return False
+        parts = []
+        if running:
+            what = " and ".join(running)
+            verb = "is" if len(running) == 1 else "are"
+            parts.append(f"{what[0].upper()}{what[1:]} {verb} running: stop it and close?")
+        if work.filing.busy:
+            parts.append(f"{work.filing.doing} the session is not finished: stop it and close?")
+        if work.unsaved:
+            name = "the work in this window" if work.file is None else work.file.name
+            parts.append(f"Save {name} before it closes?")
+        self.question = asking.ask(self._window, " ".join(parts), work.unsaved, self._answered)
+        return True
+
+    def _answered(self, answer: asking.Answer) -> None:
+        self.question, self._answer = None, answer
+        viewer = self._viewer()
+        if viewer is None or answer == "cancel":
+            return
+        work = scene_of(viewer).work
+        work.jobs.cancel()
+        if work.filing.busy:
+            work.filing.cancel()
+        if answer == "save":
+            # The dialog for the file's name first; jobs stop meanwhile.
+            asking.save(self._window, work, self._saved)
+        else:
+            self._wait()
+
+    def _saved(self, saved: bool) -> None:
+        viewer = self._viewer()
+        if saved and viewer is not None and not scene_of(viewer).work.unsaved:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Let jobs come to their end, the window open and alive, then close it."""
+        self._until = time.monotonic() + _WAIT_FOR_JOBS_S
+        self._looks.start()
+
+    def _look(self) -> None:
+        viewer = self._viewer()
+        if viewer is None:
+            self._looks.stop()
+            return
+        work = scene_of(viewer).work
+        goes_on = bool(work.jobs.running) or work.filing.busy
+        if goes_on and time.monotonic() < self._until:
+            return
+        self._looks.stop()
+        if work.unsaved and self._answer != "discard":
+            self._has_to_ask()  # the user has gone on meanwhile
+        else:
+            work.filing.discard_own(self._close)
+
+    def _close(self) -> None:
+        self._sure = True
+        # Not the window's own `close`, which would forget that napari was to quit.
+        QMainWindow.close(self._window)
+
+    # -- the end --------------------------------------------------------------------------
+
     def _end(self) -> None:
         if self._done:
             return
         self._done = True
+        self._looks.stop()
+        self._session.close()
         for reference in self._calls:
             call = reference()
             if call is not None:
@@ -68,7 +176,10 @@ def on_window_closed(window: QMainWindow, viewer: ViewerModel, call: Callable[[]
         The window's own.
     call : bound method
     """
+    watch_of(window, viewer).add(call)
+
+
+def watch_of(window: QMainWindow, viewer: ViewerModel) -> _Watch:
+    """Return what watches a window."""
     watch = window.findChild(_Watch, _NAME)
-    if watch is None:
-        watch = _Watch(window, viewer)
-    watch.add(call)
+    return _Watch(window, viewer) if watch is None else watch

@@ -18,6 +18,8 @@ from napari_ouroboros.widgets.controls import (
     tab_order,
     wrapping_label,
 )
+from napari_ouroboros.widgets.controls.ending import calls_at_end
+from napari_ouroboros.widgets.session.jobs import Job
 from napari_ouroboros.widgets.straighten.result import ResultContent
 from napari_ouroboros.widgets.straighten.run import Cost, Request, StraightenRuns
 
@@ -91,6 +93,8 @@ class RunForm(QWidget):
         self._runs.warned.connect(self._warned)
         self.destroyed.connect(partial(_close, self._runs))
         preview.scene.closing.connect(self._runs.close)
+        job = Job("a straightening", self._runs)
+        calls_at_end(self).append(preview.scene.work.jobs.add(job))
         tab_order(
             self.layer, self.format, self.path, self.choose, self.job.button,
             self.job.cancel_button, self.toggle,

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """See `napari_ouroboros.reader.get_reader`."""
+    """See `napari_ouroboros.reader.get_reader`; sessions are opened, too."""
+    from napari_ouroboros.widgets.session import commands
+
+    if commands.is_session(path):
+        return commands.read
     function = reader.get_reader(path)
     return None if function is None else partial(_read, function)
 
