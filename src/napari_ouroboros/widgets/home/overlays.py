@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_ouroboros.errors import Cancelled, OuroborosError
 from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.home.points import HomePoints
 from napari_ouroboros.widgets.home.results import HomeResults
 from napari_ouroboros.widgets.home.runs import HomeRuns
 
@@ -37,6 +38,8 @@ class HomeOverlays:
         Backprojections of the scene.
     results : HomeResults
         What they have made, shown.
+    points : HomePoints
+        Points of the straightened space, and their way home.
     """
 
     #: Labels are shown in the original from now on, or no more.
@@ -50,6 +53,7 @@ class HomeOverlays:
         self._scene = weakref.ref(scene)
         self.runs = HomeRuns(scene.deliver)
         self.results = HomeResults(scene, self.runs)
+        self.points = HomePoints(scene)
         self._viewer = weakref.ref(scene.viewer)
         self._labels = scene.labels
         self._worker = Worker("ouroboros-overlays", scene.deliver, keep_all=True)
@@ -92,6 +96,7 @@ class HomeOverlays:
         if self._closed:
             return
         self._closed = True
+        self.points.close()
         self.results.close()
         self.runs.close()
         self._labels.changed.disconnect(self._sync)

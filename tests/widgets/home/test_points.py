@@ -1,0 +1,181 @@
+"""Points of the straightened space go home along their own trace, with all that is known."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_ouroboros.errors import UserError
+from napari_ouroboros.geometry import Straightening, Trace
+from napari_ouroboros.widgets.scene.live import LiveState
+
+SVU = np.array([[0.0, 0, 0], [10.25, 3.5, 7], [40, 23, 30], [20, 11.5, 15]])
+
+
+@pytest.fixture
+def model(bench: Any) -> Any:
+    show(bench, bench.map)
+    model = bench.scene.overlays.points
+    model.events = []
+    for name in ("brought", "written"):
+        getattr(model, name).connect(lambda *x, name=name: model.events.append((name, *x)))
+    model.failed.connect(lambda error: model.events.append(("failed", error)))
+    return model
+
+
+def show(bench: Any, map_: Any) -> None:
+    """As if the trace were this one."""
+    before = bench.scene.live.state
+    bench.scene.live.state = LiveState(map_, generation=before.generation + 1)
+
+
+def points(bench: Any, svu: Any = SVU, **more: Any) -> Any:
+    """A layer as napari makes it: in samples, with the scale of the image."""
+    m = bench.map
+    scale = (m.mean_spacing_nm, m.pitch_nm, m.pitch_nm)
+    return bench.scene.straight.add_points(
+        svu, scale=scale, units=("nm",) * 3, name="branches", **more
+    )
+
+
+def bring(bench: Any, model: Any, layer: Any) -> Any:
+    model.bring(layer)
+    bench.until(lambda: model.idle)
+    return model.events[-1]
+
+
+def nm_of(layer: Any) -> Any:
+    return np.array([layer.data_to_world(p) for p in layer.data])
+
+
+def test_points_and_features_go_home(bench: Any, model: Any) -> None:
+    features = {"kind": ["a", "b", "c", "d"], "id": np.array([1, 2**53 + 1, 7, 5], np.uint64)}
+    layer = points(bench, features=features, size=4, face_color=["red", "blue", "red", "green"])
+    camera = bench.viewer.scene.camera.model_dump()
+    active = bench.viewer.layers.selection.active
+    _, home, brought = bring(bench, model, layer)
+    np.testing.assert_allclose(nm_of(home), bench.map.to_volume(SVU), atol=1e-6)
+    assert home.features["kind"].tolist() == features["kind"]
+    assert home.features["id"].tolist() == features["id"].tolist()
+    assert home.features["id"].dtype == np.uint64
+    np.testing.assert_array_equal(home.face_color, layer.face_color)
+    np.testing.assert_allclose(home.size * 8.0, np.asarray(layer.size) * 6.0)
+    assert home.name == "branches (backprojected)"
+    assert brought.text == "4 points"
+    assert bench.viewer.scene.camera.model_dump() == camera
+    assert bench.viewer.layers.selection.active is active
+    assert str(home.units) == str(bench.em.units)
+    # No trace is made of them.
+    assert not bench.scene.traces.traces
+
+
+def test_a_layer_in_nm_is_as_good(bench: Any, model: Any) -> None:
+    m = bench.map
+    nm = SVU * (m.mean_spacing_nm, m.pitch_nm, m.pitch_nm)
+    layer = bench.scene.straight.add_points(nm - 100, translate=(100,) * 3, units=("nm",) * 3)
+    _, home, _ = bring(bench, model, layer)
+    np.testing.assert_allclose(nm_of(home), m.to_volume(SVU), atol=1e-6)
+
+
+def test_again_it_updates_its_layer(bench: Any, model: Any) -> None:
+    layer = points(bench, features={"n": [0, 1, 2, 3]})
+    _, home, _ = bring(bench, model, layer)
+    home.name = "mine"
+    layer.selected_data = {1, 2}
+    layer.remove_selected()
+    layer.add([[5.0, 6, 7]])
+    layer.features = {"n": [0, 3, 9]}
+    again = bring(bench, model, layer)[1]
+    assert again is home
+    assert home.name == "mine"
+    expected = bench.map.to_volume(np.array([SVU[0], SVU[3], [5, 6, 7]]))
+    np.testing.assert_allclose(nm_of(home), expected, atol=1e-6)
+    assert home.features["n"].tolist() == [0, 3, 9]
+    bench.viewer.layers.remove(home)
+    other = bring(bench, model, layer)[1]
+    assert other is not home
+    assert other in bench.viewer.layers
+
+
+def test_points_outside_are_counted_and_stay(bench: Any, model: Any) -> None:
+    n = bench.map.shape[0]
+    svu = np.vstack([SVU, [[-0.6, 3, 3], [n, 3, 3]]])
+    layer = points(bench, svu, features={"n": range(6)})
+    _, home, brought = bring(bench, model, layer)
+    assert brought.text == ("4 points; 2 lie outside the straightened volume and stayed there")
+    np.testing.assert_allclose(nm_of(home), bench.map.to_volume(SVU), atol=1e-6)
+    assert home.features["n"].tolist() == [0, 1, 2, 3]
+    layer.data = svu[4:]
+    kind, error = bring(bench, model, layer)
+    assert kind == "failed"
+    assert "2 of 2 points are outside" in str(error)
+
+
+def test_they_go_home_along_the_trace_that_they_were_set_along(bench: Any, model: Any) -> None:
+    layer = points(bench)
+    other = Straightening(Trace([[100.0, 900, 200], [400, 300, 900]]), 31, 24, 6.0, 7.0)
+    show(bench, other)
+    _, home, brought = bring(bench, model, layer)
+    np.testing.assert_allclose(nm_of(home), bench.map.to_volume(SVU), atol=1e-6)
+    assert not brought.mixed
+    # The same trace again, made anew, is no other one.
+    m = bench.map
+    show(bench, Straightening(m.trace, m.width, m.height, m.pitch_nm, m.spacing_nm))
+    layer.add([[5.0, 6, 7]])
+    assert not bring(bench, model, layer)[2].mixed
+    show(bench, other)
+    layer.add([[6.0, 6, 7]])
+    brought = bring(bench, model, layer)[2]
+    assert "earlier trace" in brought.text
+    # All of them set anew.
+    layer.selected_data = set(range(len(layer.data)))
+    layer.remove_selected()
+    layer.add(SVU)
+    _, home, brought = bring(bench, model, layer)
+    assert not brought.mixed
+    np.testing.assert_allclose(nm_of(home), other.to_volume(SVU), atol=1e-6)
+
+
+def test_a_file_has_both_places(bench: Any, model: Any, tmp_path: Path) -> None:
+    layer = points(bench, features={"kind": ["a", "b", "c", "d"]})
+    model.write(layer, tmp_path / "points.csv")
+    bench.until(lambda: model.idle)
+    assert model.events[-1][:2] == ("written", tmp_path / "points.csv")
+    with (tmp_path / "points.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    read = np.array([[float(r[c]) for c in ("slice", "row", "column")] for r in rows])
+    np.testing.assert_allclose(read, SVU, atol=1e-9)
+    nm = np.array([[float(r[c]) for c in ("z [nm]", "y [nm]", "x [nm]")] for r in rows])
+    np.testing.assert_allclose(nm, bench.map.to_volume(SVU), atol=1e-9)
+    assert [r["kind"] for r in rows] == ["a", "b", "c", "d"]
+    model.write(layer, tmp_path / "no" / "points.csv")
+    bench.until(lambda: model.idle)
+    assert model.events[-1][0] == "failed"
+
+
+def test_what_cannot_go_home_says_why(bench: Any, model: Any) -> None:
+    assert "has no points" in str(bring(bench, model, points(bench, np.zeros((0, 3))))[1])
+    flat = bench.scene.straight.add_points(np.zeros((2, 2)))
+    kind, error = bring(bench, model, flat)
+    assert kind == "failed"
+    assert isinstance(error, UserError)
+    assert "2 dimensions" in str(error)
+
+
+def test_layers_come_and_go(bench: Any, model: Any) -> None:
+    told: list[int] = []
+    model.changed.connect(lambda: told.append(len(model.layers)))
+    layer = points(bench)
+    bench.scene.straight.add_image(np.zeros((4, 4, 4)))
+    assert model.layers == [layer]
+    layer.name = "other"
+    bench.scene.straight.layers.remove(layer)
+    assert model.layers == []
+    assert len(told) == 3
+    model.close()
+    points(bench)
+    assert len(told) == 3
