@@ -41,7 +41,7 @@ def frames_at(trace: Trace, twist: Twist | None, s: Floats) -> Frames:
 
 
 def turned(
-    old: Trace, old_twist: Twist | None, new: Trace, new_twist: Twist | None, n: int = 1500
+    old: Trace, old_twist: Twist | None, new: Trace, new_twist: Twist | None, n: int = 600
 ) -> tuple[Floats, Floats, Floats]:
     """Arc lengths that did not move; how far slices turned there about the curve, and tilted."""
     found = Correspondence(Curve(old), Curve(new), TOLERANCE)
@@ -76,7 +76,7 @@ def check(old: Trace, old_twist: Twist | None, new: Trace, keep: Sequence[float]
     # Where the tangent turned, so did the slice; about the curve it may by as much as that.
     worst = roll - 1.25 * (ALLOWED + tilt)
     assert (worst <= 0).all(), (at[np.argmax(worst)], roll.max(), tilt[np.argmax(worst)])
-    return len(at) / 1500
+    return len(at) / 600
 
 
 def wavy(n: int, seed: int, closed: bool = False) -> Floats:
@@ -168,7 +168,7 @@ def test_many_edits_one_after_the_other(closed: bool) -> None:
         keep = [twist[i][0] for i in kept]
         after, kept = reanchored(trace, twist, new, keep, REACH, TOLERANCE)
         if k % 10 == 0:
-            _, roll, tilt = turned(trace, twist, new, after, 600)
+            _, roll, tilt = turned(trace, twist, new, after)
             assert (roll <= 1.25 * (ALLOWED + tilt)).all()
         trace, twist = new, after
         most = max(most, len(twist))

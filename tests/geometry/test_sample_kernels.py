@@ -25,6 +25,8 @@ from napari_ouroboros.geometry import (
 from napari_ouroboros.geometry.sampling import TAPS, Pages, SliceGrid
 
 DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "int64", "float32", "float64")
+#: The cubic kernel takes seconds to compile for each, and settles its sums as the linear one does.
+CUBIC_DTYPES = ("uint8", "int16", "int64", "float32", "float64")
 COMPILED = {
     "nearest": sample_kernel.nearest,
     "linear": sample_kernel.linear,
@@ -60,8 +62,11 @@ def about_the_middle(
 
 @pytest.mark.parametrize("method", TAPS)
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**31), on_ties=st.booleans(), dtype=st.sampled_from(DTYPES))
-def test_numpy_gives_the_same_bits(method: str, seed: int, on_ties: bool, dtype: str) -> None:
+@given(seed=st.integers(0, 2**31), on_ties=st.booleans(), data=st.data())
+def test_numpy_gives_the_same_bits(
+    method: str, seed: int, on_ties: bool, data: st.DataObject
+) -> None:
+    dtype = data.draw(st.sampled_from(CUBIC_DTYPES if method == "cubic" else DTYPES))
     rng = np.random.default_rng(seed)
     size = rng.integers(1, 40, 3)
     chunk = np.minimum(rng.integers(1, 14, 3), size)

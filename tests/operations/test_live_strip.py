@@ -11,6 +11,7 @@ import pytest
 from local_server import LocalServer
 from numpy.typing import NDArray
 from oracles.precomputed import write_by_hand
+from scipy.spatial import cKDTree
 
 from napari_ouroboros import Straightening, Trace, UserError, Volume, open_volume, straighten
 from napari_ouroboros.errors import Cancelled
@@ -65,15 +66,18 @@ def dragged(where: Floats, i: int, by: float = 9.0) -> Floats:
     return moved
 
 
-def moved_slices(old: Straightening, new: Straightening, tolerance: float) -> NDArray[np.bool_]:
-    """By brute force: spans of the trace on which some place is farther from the old curve."""
-    from scipy.spatial import cKDTree
+def places(old: Straightening, tolerance: float) -> cKDTree:
+    """So many of the curve that the nearest of them is as far as the curve itself."""
+    n = int(10 * old.curve.length / tolerance)
+    return cKDTree(old.curve.at(np.linspace(0, old.curve.length, n)))
 
-    dense = old.curve.at(np.linspace(0, old.curve.length, 400_000))
+
+def moved_slices(old: cKDTree, new: Straightening, tolerance: float) -> NDArray[np.bool_]:
+    """By brute force: spans of the trace on which some place is farther from the old curve."""
     ends = new.curve.arc_length(new.curve.parameters)
     out = np.zeros(len(new.frames), bool)
     for a, b in zip(ends, ends[1:], strict=False):
-        away = cKDTree(dense).query(new.curve.at(np.linspace(a, b, 60)))[0]
+        away = old.query(new.curve.at(np.linspace(a, b, 60)))[0]
         if away.max() > tolerance:
             out |= (new.frames.s >= a - 1e-6) & (new.frames.s <= b + 1e-6)
     return out
@@ -84,6 +88,7 @@ def moved_slices(old: Straightening, new: Straightening, tolerance: float) -> ND
 @pytest.mark.filterwarnings("ignore::napari_ouroboros.Notice")
 def test_a_drag_computes_what_moved_and_no_more(closed: bool, i: int, volume: Volume) -> None:
     start = map_of(points(closed), closed)
+    before_the_drag = places(start, 0.01 * STEP)
     with Preview(volume) as preview:
         live = LiveStrip(preview)
         live.update(start)
@@ -94,7 +99,7 @@ def test_a_drag_computes_what_moved_and_no_more(closed: bool, i: int, volume: Vo
             new = map_of(new_trace.points_nm, closed, twist=twist)
             before = live.computed
             strip = live.update(new, dragging=True)
-            moved = moved_slices(start, new, 0.01 * STEP)
+            moved = moved_slices(before_the_drag, new, 0.01 * STEP)
             assert live.computed - before == len(live.computed_last)
             assert set(live.computed_last) <= set(np.flatnonzero(moved))
             # The dragged point's own neighbourhood is among them.
