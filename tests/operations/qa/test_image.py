@@ -17,6 +17,7 @@ from napari_ouroboros.operations.qa import (
     following,
     geometry_checks,
     image_checks,
+    image_cost,
     suspicious,
 )
 from napari_ouroboros.volumes import Volume
@@ -142,6 +143,19 @@ def test_a_closed_trace_has_no_first_slice(written: Callable[..., Volume]) -> No
     map_ = Straightening(Trace(ring, closed=True), 7, 7, STEP, STEP)
     checks = image_checks(written(tissue()), map_)
     assert np.isfinite(checks.jump).all()
+
+
+def test_the_cost_is_what_is_fetched(
+    column: Straightening, written: Callable[..., Volume]
+) -> None:
+    cost = image_cost(written(tissue()), column)
+    # Six layers of chunks, of each the four that the window of 10 to 30 needs.
+    assert (cost.slices, cost.chunks, cost.bytes_to_fetch) == (N, 24, 24 * 8 * 16 * 16)
+    assert cost.text == "48 slices, 24 chunks, 0.0492 MB to fetch"
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        image_cost(written(tissue()), column, cancel=stop)
 
 
 def test_partial_results_and_cancel(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ouroboros.errors import Cancelled
 from napari_ouroboros.geometry import Straightening
-from napari_ouroboros.operations.boxes import Box, check_slice, slabs
+from napari_ouroboros.operations.boxes import Box, check_slice, slabs, voxels_of
 from napari_ouroboros.operations.outside_volume import outside
 from napari_ouroboros.operations.plan import Cancel, Progress
 from napari_ouroboros.operations.qa.sound import sound_samples
@@ -141,6 +142,52 @@ def image_checks(
             if progress is not None:
                 progress(k1, n)
     return checks
+
+
+@dataclass(frozen=True)
+class ImageCost:
+    """What `image_checks` takes.
+
+    Attributes
+    ----------
+    slices, chunks, bytes_to_fetch : int
+        Bytes as they are in memory, before compression.
+    """
+
+    slices: int
+    chunks: int
+    bytes_to_fetch: int
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        return (
+            f"{self.slices:,} slices, {self.chunks:,} chunks, {self.bytes_to_fetch / 1e6:.3g} MB "
+            "to fetch"
+        )
+
+
+def image_cost(
+    volume: Volume, straightening: Straightening, mip: int = 0, *, cancel: Cancel | None = None
+) -> ImageCost:
+    """Say what `image_checks` would read; from geometry alone.
+
+    Raises
+    ------
+    Cancelled
+    """
+    level = volume.mip(mip)
+    map_ = straightening.resolved(level.resolution)
+    needed: set[tuple[int, ...]] = set()
+    method = choose_interpolation(volume, None)
+    with SliceSampler(volume, map_, mip, method, None, "fill") as sampler:
+        for box in slabs(map_.shape, volume.channels):
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("the cost of the check is not wanted any more")
+            needed.update(map(tuple, sampler.chunks(box).tolist()))
+    chunks = np.array(sorted(needed), np.int64).reshape(-1, 3)
+    voxel = volume.dtype.itemsize * volume.channels
+    return ImageCost(map_.shape[0], len(chunks), voxels_of(chunks, level) * voxel)
 
 
 @dataclass(frozen=True, eq=False)

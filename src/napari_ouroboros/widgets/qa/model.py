@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_ouroboros.errors import Notice
 from napari_ouroboros.operations.qa import following
 from napari_ouroboros.widgets.qa.job import Job
 from napari_ouroboros.widgets.qa.live_checks import NO_LABELS, Found, LiveChecks, Slices
@@ -30,6 +32,8 @@ C = TypeVar("C", "ImageChecks", "RoundTripChecks")
 
 #: Results that come as they are computed are shown so often (seconds).
 _SHOWN_EVERY = 0.25
+#: For chunks while the image is checked (bytes): each is needed for a few slices only.
+_MEMORY = 256 * 2**20
 NOTHING_SUSPICIOUS = "No slice is suspicious, as far as it has been checked."
 
 
@@ -190,10 +194,12 @@ class QaModel:
             from napari_ouroboros.operations.qa import image_checks
 
             told = self._telling(slices, self.live_checks.set_image)
-            return image_checks(
-                slices.volume, slices.map, slices.mip,
-                partial=told, progress=progress, cancel=cancel,
-            )  # fmt: skip
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Notice)  # said where slices are made
+                return image_checks(
+                    slices.volume, slices.map, slices.mip, memory=_MEMORY,
+                    partial=told, progress=progress, cancel=cancel,
+                )  # fmt: skip
 
         return self.image.start(run, lambda found: self._take(slices, found, is_image=True))
 
