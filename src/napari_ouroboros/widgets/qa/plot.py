@@ -230,8 +230,8 @@ class PathPlot(QWidget):
             painter.drawLines(_steps(x, lows, highs))
         else:
             x = area.left() + (np.arange(self.n_slices) + 0.5) / self.n_slices * width
-            y = y_of(curve.values)
-            painter.drawLines(_steps(x, y, y))
+            points = y_of(curve.values)
+            painter.drawLines(_steps(x, points, points))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         known = np.isfinite(curve.values).any()
         metrics = QFontMetrics(painter.font())

@@ -1,0 +1,98 @@
+"""The QA dock: the path in a plot and a table, the shown slice, checks on demand, measures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QWidget
+
+from napari_ouroboros.errors import Cancelled
+from napari_ouroboros.widgets.controls import Banner, EmptyState, ScrollDock, tab_order
+from napari_ouroboros.widgets.qa.check_form import CheckForm
+from napari_ouroboros.widgets.qa.measure_form import MeasureForm
+from napari_ouroboros.widgets.qa.path_form import PathForm
+from napari_ouroboros.widgets.qa.slice_form import SliceForm
+from napari_ouroboros.widgets.scene import scene_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+class QaDock(ScrollDock):
+    """The QA dock of a viewer.
+
+    Parameters
+    ----------
+    napari_viewer : ViewerModel
+
+    Attributes
+    ----------
+    scene : Scene
+    """
+
+    def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.ends_with(napari_viewer)
+        self.scene = scene_of(napari_viewer)
+        self.banner = Banner()
+        self.state = EmptyState("")
+        self.path = PathForm(self.scene)
+        self.slice = SliceForm(self.scene)
+        self.checks = CheckForm(self.scene)
+        self.measures = MeasureForm(self.scene)
+        self.column.addWidget(self.banner)
+        self.column.addWidget(self.state)
+        for widget in (self.slice, self.path.quantity, self.path.plot):
+            self.column.addWidget(widget)
+        self.section("Check", self.checks)
+        self.section("All slices", self.path.row, self.path.table)
+        self.section("Measure", self.measures)
+        tab_order(self.slice.comment, self.path.quantity, self.path.plot)
+        tab_order(self.path.only, self.path.write, self.path.table)
+        self.checks.failed.connect(self._failed)
+        self.measures.failed.connect(self._failed)
+        for form in (self.checks, self.measures):
+            for link in form.links:
+                self.at_end(link.close)
+        self.at_end(self.checks.costs.close)
+
+    def attach(self) -> None:
+        """Listen, and show how things are."""
+        for form in (self.path, self.slice, self.checks, self.measures):
+            form.attach()
+        qa = self.scene.qa
+        qa.changed.connect(self._changed)
+        qa.said.connect(self._said)
+        qa.table.ended.connect(self._table_ended)
+        self.scene.live.changed.connect(self._changed)
+        self._changed()
+
+    def detach(self) -> None:
+        """Stop listening; checks and measurements go on."""
+        for form in (self.path, self.slice, self.checks, self.measures):
+            form.detach()
+        qa = self.scene.qa
+        qa.changed.disconnect(self._changed)
+        qa.said.disconnect(self._said)
+        qa.table.ended.disconnect(self._table_ended)
+        self.scene.live.changed.disconnect(self._changed)
+
+    def _changed(self, *_: object) -> None:
+        state = self.scene.live.state
+        none = state.map is None
+        self.state.set_text(state.problem)
+        self.state.setVisible(none)
+        for widget in (self.slice, self.path.quantity, self.path.plot):
+            widget.setVisible(not none)
+
+    def _said(self, text: str) -> None:
+        self.banner.show_notice(text)
+
+    def _failed(self, error: Exception) -> None:
+        self.banner.show_exception(error)
+
+    def _table_ended(self, error: object) -> None:
+        if error is None:
+            self._said("The table of slices was written.")
+        elif isinstance(error, Exception) and not isinstance(error, Cancelled):
+            self._failed(error)

@@ -1,0 +1,81 @@
+"""A table of whole rows: a click chooses one, headers sort, nothing is made before it is seen."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QAbstractTableModel, QItemSelectionModel, QModelIndex, QSize, Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView, QWidget
+
+from napari_ouroboros.widgets.controls import named
+
+_ROWS = 6
+
+
+class TableView(QTableView):
+    """The view.
+
+    Parameters
+    ----------
+    model : QAbstractTableModel
+    name, tooltip : str
+    """
+
+    #: The user has chosen a row: an index in it.
+    chosen = Signal(QModelIndex)
+
+    def __init__(
+        self, model: QAbstractTableModel, name: str, tooltip: str, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        named(self, name, tooltip)
+        self._marking = False
+        model.setParent(self)
+        self.setModel(model)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setSortingEnabled(True)
+        self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        rows = self.verticalHeader()
+        rows.hide()
+        # Thousands of rows: none of them is asked how high it is.
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
+        self.horizontalHeader().setHighlightSections(False)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        selection = self.selectionModel()
+        selection.currentChanged.connect(self._current_changed)
+
+    def sizeHint(self) -> QSize:
+        """A few rows high; the rest is scrolled to."""
+        row = self.verticalHeader().defaultSectionSize()
+        header = self.horizontalHeader().sizeHint().height()
+        return QSize(280, header + _ROWS * row + 18)
+
+    def mark_row(self, row: int | None) -> None:
+        """Show which row it is; None: it is in none."""
+        self._marking = True
+        try:
+            if row is None:
+                self.clearSelection()
+                self.selectionModel().clearCurrentIndex()
+                return
+            index = self.model().index(row, 0)
+            if index != self.currentIndex().siblingAtColumn(0):
+                self.selectionModel().setCurrentIndex(
+                    index,
+                    QItemSelectionModel.SelectionFlag.ClearAndSelect
+                    | QItemSelectionModel.SelectionFlag.Rows,
+                )
+            bar = self.horizontalScrollBar()
+            left = bar.value()
+            self.scrollTo(index)
+            bar.setValue(left)
+        finally:
+            self._marking = False
+
+    def _current_changed(self, index: QModelIndex, _before: QModelIndex) -> None:
+        if index.isValid() and not self._marking:
+            self.chosen.emit(index)
