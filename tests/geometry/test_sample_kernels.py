@@ -169,7 +169,7 @@ def test_any_fill_of_any_dtype_is_kept(method: str) -> None:
     rng = np.random.default_rng(5)
     size = np.array([5, 6, 7])
     grid = SliceGrid(size[None] + 1.0, np.array([[0.0, 1, 0]]), np.array([[0.0, 0, 1]]))
-    for dtype in DTYPES:
+    for dtype in CUBIC_DTYPES if method == "cubic" else DTYPES:
         kind = np.dtype(dtype).kind
         limits = (-np.inf, np.nan) if kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         for fill in limits:
