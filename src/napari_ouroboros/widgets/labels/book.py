@@ -3,37 +3,57 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import DTypeLike
 from psygnal import Signal
+
+from napari_ouroboros.errors import UserError
+from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.labels.job_kinds import LabelWork
+from napari_ouroboros.widgets.labels.jobs import LabelJobs
+from napari_ouroboros.widgets.labels.straight_labels import OURS, StraightLabels, make_layer
+from napari_ouroboros.widgets.labels.watching import Watch
 
 if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.volumes.labels.label_array import LabelArray
+    from napari_ouroboros.volumes.labels.label_changes import Change
+    from napari_ouroboros.widgets.scene.live import LiveState
     from napari_ouroboros.widgets.scene.scene import Scene
+    from napari_ouroboros.widgets.trace.state import TraceState
+
+__all__ = ["LabelsBook", "StraightLabels"]
+
+#: So many comings and goings can be undone.
+_HISTORY = 100
 
 
-@dataclass(eq=False)
-class StraightLabels:
-    """Labels and the recipe that they were made in.
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """Labels that have come or gone, and their place among the others."""
 
-    Attributes
-    ----------
-    array : LabelArray
-    map : Straightening
-        With every length settled and its frames made.
-    name : str
-    layer : Labels or None
-        In ``scene.straight``; None: parked, since the slices shown are those of another map.
-    """
+    entry: StraightLabels
+    came: bool
+    index: int
 
-    array: LabelArray
-    map: Straightening
-    name: str
-    layer: Labels | None = field(default=None)
+
+class _Bound:
+    """What the book knows of one entry: its layer, also while it is parked."""
+
+    def __init__(self, layer: Labels, watch: Watch, renamed: Callable[[], object]) -> None:
+        self.layer, self.watch, self._renamed = layer, watch, renamed
+        layer.events.name.connect(renamed)
+
+    def close(self) -> None:
+        self.watch.close()
+        self.layer.events.name.disconnect(self._renamed)
 
 
 class LabelsBook:
@@ -43,33 +63,377 @@ class LabelsBook:
     ----------
     scene : Scene
         Held weakly.
+
+    Attributes
+    ----------
+    entries : list of StraightLabels
+        To be read only.
+    jobs : LabelJobs
+        Loading, carrying over, interpolating: what runs, how far it is, cancel.
     """
 
     #: Labels have come, gone, been parked, shown again, or renamed. In the GUI thread.
     changed = Signal()
     #: Labels have been written to: ``(entry, change)``; in the GUI thread.
     painted = Signal(object, object)
+    #: Something did not work: the exception.
+    failed = Signal(object)
+    #: Something has been done: a line for the user.
+    said = Signal(str)
 
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
+        self._straight = scene.straight
+        self._live = scene.live
+        self._deliver = scene.deliver
         self.entries: list[StraightLabels] = []
+        self.jobs = LabelJobs(scene.deliver)
+        self._work = LabelWork(self)
+        self._bound: dict[StraightLabels, _Bound] = {}
+        self._making = Worker("ouroboros-new-labels", scene.deliver, keep_all=True)
+        self._undo: list[_Step] = []
+        self._redo: list[_Step] = []
+        # New labels that wait for the map of the trace as it is now.
+        self._wanted: list[tuple[str | None, np.dtype[Any]]] = []
+        self._moving = False
+        self._straight.layers.events.removed.connect(self._layer_removed)
+        self._straight.layers.selection.events.active.connect(self._selected)
+        self._live.changed.connect(self._map_changed)
+
+    # -- what there is ------------------------------------------------------------------------
+
+    @property
+    def scene(self) -> Scene:
+        """The scene; RuntimeError once it has gone."""
+        scene = self._scene()
+        if scene is None:
+            raise RuntimeError("the scene of these labels has been closed")
+        return scene
 
     @property
     def active(self) -> StraightLabels | None:
-        """The labels that are painted, measured and checked."""
-        return self.entries[-1] if self.entries else None
+        """The labels that are painted, measured and checked.
 
-    def add(self, array: LabelArray, map_: Straightening, name: str) -> StraightLabels:
-        """Add labels with the map that they were made in."""
-        entry = StraightLabels(array, map_, name)
-        self.entries.append(entry)
-        self.changed.emit()
+        Those whose layer is selected; else the uppermost shown; else the last.
+        """
+        layer = self._straight.layers.selection.active
+        found = None if layer is None else self.entry_of(layer)
+        if found is not None:
+            return found
+        found_any = [entry for entry in self.entries if entry.is_shown] or self.entries
+        return found_any[-1] if found_any else None
+
+    def entry_of(self, layer: Any) -> StraightLabels | None:
+        """The labels that a layer of the straightened space shows."""
+        return next((entry for entry in self.entries if entry.layer is layer), None)
+
+    @property
+    def running(self) -> str:
+        """What is being done at length; "" where nothing is."""
+        return self.jobs.running
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being made, loaded or computed."""
+        return self.jobs.idle and self._making.idle and not self._wanted
+
+    # -- coming and going ---------------------------------------------------------------------
+
+    def new(self, name: str | None = None, dtype: DTypeLike = np.uint64) -> None:
+        """Make labels with nothing painted for the slices of this moment, and select them.
+
+        They come when their store has been made; ids are whole numbers of `dtype`.
+
+        Raises
+        ------
+        UserError
+            There are no slices yet; no such dtype.
+        """
+        from napari_ouroboros.volumes.labels.label_chunks import checked_dtype
+
+        kind = checked_dtype(dtype)
+        if self._live.is_current and self._live.state.map is None:
+            raise UserError(self._live.state.problem)
+        self._wanted.append((name, kind))
+        self._make_wanted()
+
+    def add(
+        self,
+        array: LabelArray,
+        map_: Straightening,
+        name: str,
+        *,
+        trace: TraceState | None = None,
+        select: bool = False,
+        **look: Any,
+    ) -> StraightLabels:
+        """Add labels with the map that they were made in; they are shown if it is that of now.
+
+        Parameters
+        ----------
+        array : LabelArray
+            Of the shape of the map.
+        map_ : Straightening
+            With its frames made, or they are made here.
+        name : str
+        trace : TraceState, optional
+            What the map was made from.
+        select : bool
+            Let their layer be the selected one.
+        look : optional
+            Options of the layer: ``opacity``, ``visible``, ``colormap``, ...
+
+        Raises
+        ------
+        UserError
+            Array and map differ in shape.
+        """
+        if array.shape != map_.shape:
+            raise UserError(
+                f"labels of the shape {array.shape} do not fit their recipe's {map_.shape}"
+            )
+        entry = StraightLabels(array, map_, name, trace=trace)
+        layer = make_layer(entry)
+        for option, value in look.items():
+            setattr(layer, option, value)
+        self._put(entry, len(self.entries), layer)
+        self._remember(_Step(entry, True, len(self.entries) - 1))
+        if select and entry.layer is not None:
+            self._straight.layers.selection.active = entry.layer
         return entry
 
     def remove(self, entry: StraightLabels) -> None:
-        """Remove labels from the window; what was painted stays on the disk."""
-        self.entries.remove(entry)
-        self.changed.emit()
+        """Remove labels from the window; what was painted stays on the disk, `undo` shows it."""
+        if entry in self.entries:
+            self._remember(_Step(entry, False, self.entries.index(entry)))
+            self._take(entry)
+
+    def rename(self, entry: StraightLabels, name: str) -> None:
+        """Give labels another name."""
+        bound = self._bound.get(entry)
+        if bound is not None and name.strip():
+            bound.layer.name = name.strip()
+
+    @property
+    def undo_text(self) -> str:
+        """What `undo` would do: "Bring back nerve"; "" where there is nothing to undo."""
+        if not self._undo:
+            return ""
+        step = self._undo[-1]
+        return f"{'Remove' if step.came else 'Bring back'} {step.entry.name}"
+
+    def undo(self) -> None:
+        """Take back the last coming or going of labels; painting is the layers' own history."""
+        self._step(self._undo, self._redo, forwards=False)
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        self._step(self._redo, self._undo, forwards=True)
+
+    # -- long work ----------------------------------------------------------------------------
+
+    def load(self, path: str, recipe: str | None = None) -> None:
+        """Load labels of a file, folder or URL, by the recipe beside it or another.
+
+        Raises
+        ------
+        UserError
+            Something else is being done.
+        """
+        self._work.load(path, recipe)
+
+    def carry_over(self, entry: StraightLabels) -> None:
+        """Carry labels of an earlier trace over to the present one, as new labels.
+
+        Raises
+        ------
+        UserError
+            They are those of the present trace; there is none; something else is being done.
+        """
+        self._work.carry_over(entry)
+
+    def interpolate(
+        self,
+        entry: StraightLabels,
+        ids: list[int] | None = None,
+        between: tuple[int, int] | None = None,
+    ) -> None:
+        """Fill the slices between those that were painted; napari's undo takes it back at once.
+
+        Raises
+        ------
+        UserError
+            They are not shown; something else is being done.
+        """
+        self._work.interpolate(entry, ids, between)
+
+    def take_in(self, data: Any, name: str, done: Callable[[StraightLabels], object]) -> None:
+        """Copy labels that somebody computed on the slices of this moment; then call `done`."""
+        self._work.take_in(data, name, done)
+
+    def replace(self, entry: StraightLabels, data: Any) -> None:
+        """Write other labels over an entry's: only what differs is written."""
+        self._work.replace(entry, data)
+
+    def cancel(self) -> None:
+        """Stop what is being done at length."""
+        self.jobs.cancel()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening and working. Harmless when repeated."""
+        self.jobs.close()
+        self._work.close()
+        self._making.close()
+        self._straight.layers.events.removed.disconnect(self._layer_removed)
+        self._straight.layers.selection.events.active.disconnect(self._selected)
+        self._live.changed.disconnect(self._map_changed, missing_ok=True)
+        for bound in self._bound.values():
+            bound.close()
+        self._bound.clear()
+
+    # -- how ----------------------------------------------------------------------------------
+
+    def free_name(self) -> str:
+        """Return a name that no labels have."""
+        names = {entry.name for entry in self.entries}
+        number = 1
+        while (name := "labels" if number == 1 else f"labels {number}") in names:
+            number += 1
+        return name
+
+    def _make_wanted(self) -> None:
+        """Make the labels that were asked for, if the map is that of the trace as it is now."""
+        state = self._live.state
+        if not self._wanted or not self._live.is_current or state.dragging:
+            return
+        wanted, self._wanted = self._wanted, []
+        if state.map is None:
+            self.failed.emit(UserError(state.problem))
+            return
+        traces = self.scene.traces
+        trace = None if traces.active is None else traces.active.state
+        for name, dtype in wanted:
+            self._make(name, dtype, state.map, trace)
+
+    def _make(
+        self, name: str | None, dtype: np.dtype[Any], map_: Straightening, trace: Any
+    ) -> None:
+        work = self.scene.work
+
+        def make(_token: Token) -> LabelArray:
+            from napari_ouroboros.volumes.labels.label_array import LabelArray
+
+            return LabelArray.create(work.new_store(), map_.shape, dtype)
+
+        def done(array: LabelArray) -> None:
+            self.add(array, map_, name or self.free_name(), trace=trace, select=True)
+
+        self._making.submit(make, done, self.failed.emit)
+
+    def _put(self, entry: StraightLabels, index: int, layer: Labels) -> None:
+        watch = Watch(
+            entry.array, self._deliver, self.scene.work.note_edit, partial(self._told, entry)
+        )
+        self._bound[entry] = _Bound(layer, watch, partial(self._renamed, entry))
+        self.entries.insert(index, entry)
+        self._show_or_park(entry, self._live.state)
+        self.scene.work.note_edit()
+        self.changed.emit()
+
+    def _take(self, entry: StraightLabels) -> None:
+        self.entries.remove(entry)
+        self._work.forget(entry)
+        self._bound[entry].watch.close()
+        self._park(entry)
+        self.scene.work.note_edit()
+        self.changed.emit()
+
+    def _remember(self, step: _Step) -> None:
+        self._undo.append(step)
+        self._redo.clear()
+        del self._undo[:-_HISTORY]
+        gone = set(self._bound) - set(self.entries) - {s.entry for s in self._undo}
+        for entry in gone:
+            self._bound.pop(entry).close()
+
+    def _step(self, source: list[_Step], target: list[_Step], forwards: bool) -> None:
+        if not source:
+            return
+        step = source.pop()
+        target.append(step)
+        if step.came == forwards:
+            bound = self._bound[step.entry]
+            bound.close()
+            self._put(step.entry, min(step.index, len(self.entries)), bound.layer)
+        elif step.entry in self.entries:
+            self._take(step.entry)
+
+    def _show_or_park(self, entry: StraightLabels, state: LiveState) -> None:
+        """Show labels of the map of now; others leave, hidden ones would still set the sliders."""
+        if state.dragging or state.map is None:
+            return
+        fits = entry.key == state.key
+        if fits and entry.layer is None:
+            layer = self._bound[entry].layer
+            self._moving = True
+            try:
+                _add(self._straight, layer)
+            finally:
+                self._moving = False
+            entry.layer = layer
+        elif not fits:
+            self._park(entry)
+
+    def _park(self, entry: StraightLabels) -> None:
+        layer, entry.layer = entry.layer, None
+        if layer is not None and layer in self._straight.layers:
+            self._work.forget(entry)
+            self._moving = True
+            try:
+                self._straight.layers.remove(layer)
+            finally:
+                self._moving = False
+
+    def _map_changed(self, state: LiveState, _before: LiveState) -> None:
+        before = [entry.layer for entry in self.entries]
+        for entry in self.entries:
+            self._show_or_park(entry, state)
+        if before != [entry.layer for entry in self.entries]:
+            self.changed.emit()
+        self._make_wanted()
+
+    def _layer_removed(self, event: Any) -> None:
+        """The user has removed a layer from the list: its labels go."""
+        entry = None if self._moving else self.entry_of(event.value)
+        if entry is not None:
+            self.remove(entry)
+
+    def _selected(self, _event: Any = None) -> None:
+        if self.entries and not self._moving:
+            self.changed.emit()
+
+    def _renamed(self, entry: StraightLabels, _event: Any = None) -> None:
+        entry.name = str(self._bound[entry].layer.name)
+        self.changed.emit()
+
+    def _told(self, entry: StraightLabels, change: Change) -> None:
+        if entry.layer is not None:
+            # Whoever wrote: napari shows only what was painted in this very layer.
+            entry.layer.refresh(extent=False, thumbnail=False)
+        self.painted.emit(entry, change)
+
+
+def _add(straight: Any, layer: Labels) -> None:
+    """Above images and labels, below what we draw; selection and camera stay."""
+    from napari.layers import Image
+    from napari.layers import Labels as LabelsLayer
+
+    from napari_ouroboros.widgets.spaces.helper_layer import add_quietly
+
+    places = [i for i, x in enumerate(straight.layers) if isinstance(x, Image | LabelsLayer)]
+    add_quietly(straight, layer, max(places, default=-1) + 1)
+
+
+def is_ours(layer: Any) -> bool:
+    """Whether a layer says that it is one of ours."""
+    return OURS in layer.metadata

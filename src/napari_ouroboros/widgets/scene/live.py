@@ -40,6 +40,8 @@ class LiveState:
         A point is being dragged: the next state is a moment away.
     problem : str
         One sentence on why there is no map and what to do.
+    key : str
+        Hash of the map's recipe: equal for the same map. "" while dragging and without a map.
     """
 
     map: Straightening | None
@@ -47,6 +49,7 @@ class LiveState:
     generation: int = 0
     dragging: bool = False
     problem: str = ""
+    key: str = ""
 
 
 class LiveMap:
@@ -141,7 +144,8 @@ class LiveMap:
             map_ = given.resolved(volume.mip(mip).resolution)
             _check_size(map_)
             _ = map_.frames  # here, not in the GUI thread
-            return LiveState(map_, mip, generation, dragging)
+            key = "" if dragging else map_.recipe_hash
+            return LiveState(map_, mip, generation, dragging, key=key)
 
         def failed(error: Exception) -> None:
             if not isinstance(error, OuroborosError):

@@ -1,0 +1,214 @@
+"""The long pieces of work on labels: loading, carrying over, interpolating, taking in."""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ouroboros.errors import Cancelled, UserError
+from napari_ouroboros.widgets.labels.straight_labels import StraightLabels
+
+if TYPE_CHECKING:
+    from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.operations.carry_labels import CarryReport
+    from napari_ouroboros.operations.plan import Cancel, Progress
+    from napari_ouroboros.volumes.labels.label_array import LabelArray
+    from napari_ouroboros.widgets.labels.book import LabelsBook
+    from napari_ouroboros.widgets.labels.filling import Filling
+
+
+class LabelWork:
+    """What a book does at length, one thing at a time. For the GUI thread.
+
+    Parameters
+    ----------
+    book : LabelsBook
+        Held weakly.
+    """
+
+    def __init__(self, book: LabelsBook) -> None:
+        self._book = weakref.ref(book)
+        self._filling: tuple[StraightLabels, Filling] | None = None
+        # What plugins gave while something else was being done.
+        self._waiting: list[Callable[[], None]] = []
+        book.jobs.changed.connect(self._go_on)
+
+    @property
+    def book(self) -> LabelsBook:
+        """The book; RuntimeError once it has gone."""
+        book = self._book()
+        if book is None:
+            raise RuntimeError("the book of these labels has been closed")
+        return book
+
+    def load(self, path: str, recipe: str | None) -> None:
+        """See `LabelsBook.load`."""
+        book, new_store = self.book, self.book.scene.work.new_store
+
+        def work(cancel: Cancel, progress: Progress) -> tuple[LabelArray, Straightening]:
+            from napari_ouroboros.widgets.labels.copying import load_labels
+
+            array, map_ = load_labels(path, recipe, new_store, cancel, progress)
+            _ = map_.recipe_hash  # here, not in the GUI thread
+            return array, map_
+
+        def done(found: tuple[LabelArray, Straightening]) -> None:
+            entry = book.add(*found, _name_of(path))
+            where = (
+                "" if entry.is_shown else " They were painted along an earlier trace, or another."
+            )
+            book.said.emit(f"Loaded {entry.name}.{where}")
+
+        book.jobs.start("Loading labels", work, done, self._failed)
+
+    def carry_over(self, entry: StraightLabels) -> None:
+        """See `LabelsBook.carry_over`."""
+        book, state = self.book, self.book.scene.live.state
+        if state.map is None or not state.key:
+            raise UserError(state.problem or "wait until the trace has come to rest")
+        if entry.key == state.key:
+            raise UserError(f"{entry.name} are the labels of the present trace")
+        new, new_store = state.map, book.scene.work.new_store
+        traces = book.scene.traces
+        trace = None if traces.active is None else traces.active.state
+
+        def work(cancel: Cancel, progress: Progress) -> tuple[LabelArray, CarryReport]:
+            from napari_ouroboros.operations.carry_labels import carry_labels
+            from napari_ouroboros.volumes.labels.label_array import LabelArray
+            from napari_ouroboros.widgets.labels.copying import new_array
+
+            # A copy that nobody paints in meanwhile; next to no time and room.
+            held = entry.array.snapshot_to(new_store())
+            dtype = held.dtype
+            try:
+                with new_array(new_store, LabelArray.create, new.shape, dtype) as array:
+                    return array, carry_labels(held, entry.map, new, array, progress, cancel)
+            finally:
+                shutil.rmtree(held.path, ignore_errors=True)
+
+        def done(found: tuple[LabelArray, CarryReport]) -> None:
+            array, report = found
+            kept = trace if book.scene.live.state.map is new else None
+            made = book.add(array, new, f"{entry.name} carried over", trace=kept, select=True)
+            book.said.emit(f"{made.name}: {carry_text(report)}")
+
+        book.jobs.start("Carrying labels over", work, done, self._failed)
+
+    def interpolate(
+        self, entry: StraightLabels, ids: list[int] | None, between: tuple[int, int] | None
+    ) -> None:
+        """See `LabelsBook.interpolate`."""
+        from napari_ouroboros.widgets.labels.filling import Filling
+
+        book, deliver = self.book, self.book.scene.deliver
+        if entry.layer is None:
+            raise UserError(f"{entry.name} belong to an earlier trace; go back to that trace first")
+        if book.running:
+            raise UserError(f"{book.running} is still going on; wait for it or cancel it first")
+        filling = Filling(entry.layer)
+        self._filling = entry, filling
+
+        def work(cancel: Cancel, progress: Progress) -> int:
+            return filling.compute(entry.array, ids, between, deliver, cancel, progress)
+
+        def done(voxels: int) -> None:
+            self._filling = None
+            filling.end(keep=True)
+            book.said.emit(
+                f"Filled {voxels:,} voxels between painted slices; undo in the labels takes all "
+                "of them back."
+                if voxels
+                else "There was nothing to fill: paint a label in two slices that are apart."
+            )
+
+        def failed(error: Exception) -> None:
+            self._filling = None
+            filling.end(keep=False)
+            self._failed(error)
+
+        book.jobs.start("Interpolating labels", work, done, failed)
+
+    def take_in(self, data: Any, name: str, done: Callable[[StraightLabels], object]) -> None:
+        """See `LabelsBook.take_in`."""
+        book, state = self.book, self.book.scene.live.state
+        map_, new_store = state.map, book.scene.work.new_store
+        if map_ is None:
+            raise UserError(state.problem)
+
+        def work(cancel: Cancel, progress: Progress) -> LabelArray:
+            from napari_ouroboros.widgets.labels.copying import copy_labels
+
+            return copy_labels(data, map_, name, new_store, cancel, progress)
+
+        def made(array: LabelArray) -> None:
+            done(book.add(array, map_, name))
+
+        self._soon(lambda: book.jobs.start(f"Taking over {name}", work, made, self._failed))
+
+    def replace(self, entry: StraightLabels, data: Any) -> None:
+        """See `LabelsBook.replace`."""
+        book = self.book
+
+        def work(cancel: Cancel, progress: Progress) -> None:
+            from napari_ouroboros.volumes.labels.label_stack import open_labels
+            from napari_ouroboros.widgets.labels.copying import write_all
+
+            write_all(open_labels(data), entry.array, cancel, progress)
+
+        self._soon(
+            lambda: book.jobs.start(f"Taking over {entry.name}", work, lambda _: None, self._failed)
+        )
+
+    def forget(self, entry: StraightLabels) -> None:
+        """The labels leave the view: what is being filled in ends and is taken back."""
+        if self._filling is not None and self._filling[0] is entry:
+            self.book.jobs.cancel()
+
+    def close(self) -> None:
+        """Do no more."""
+        self._waiting.clear()
+        book = self._book()
+        if book is not None:
+            book.jobs.changed.disconnect(self._go_on, missing_ok=True)
+
+    def _soon(self, start: Callable[[], None]) -> None:
+        self._waiting.append(start)
+        self._go_on(self.book.running)
+
+    def _go_on(self, running: str) -> None:
+        if not running and self._waiting:
+            self._waiting.pop(0)()
+
+    def _failed(self, error: Exception) -> None:
+        book = self.book
+        if isinstance(error, Cancelled):
+            book.said.emit("Cancelled; the labels are as they were.")
+        else:
+            book.failed.emit(error)
+
+
+def carry_text(report: CarryReport) -> str:
+    """What was carried over and what was not, in plain words."""
+    total = report.carried + report.lost
+    if not total:
+        return "nothing was painted, so there was nothing to carry over."
+    if not report.lost:
+        return f"all {total:,} labelled voxels were carried over."
+    text = (
+        f"{report.carried:,} of {total:,} labelled voxels were carried over, {report.lost:,} lost"
+    )
+    if report.contested:
+        text += f" ({report.contested:,} of them where another label came to lie)"
+    if report.ids_lost:
+        some = ", ".join(map(str, report.ids_lost[:5]))
+        text += f"; nothing is left of label {some}{', …' * (len(report.ids_lost) > 5)}"
+    return f"{text}."
+
+
+def _name_of(path: str) -> str:
+    from napari_ouroboros.operations.outputs import stem
+
+    return stem(Path(path.rstrip("/"))) or path
