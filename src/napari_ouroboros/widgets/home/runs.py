@@ -145,6 +145,24 @@ class HomeRuns(FileRuns[HomeRequest]):
 
     def __init__(self, deliver: Deliver) -> None:
         super().__init__(deliver, "ouroboros-backproject")
+        #: What became of the last run, in a line.
+        self.outcome = ""
+        self.finished.connect(self._note_end)
+        self.failed.connect(self._note_failure)
+
+    def _note_end(self, result: HomeResult) -> None:
+        report = result.report
+        parts = [f"{report.voxels_labelled:,} voxels in {report.chunks_written:,} chunks"]
+        if report.voxels_contested:
+            parts.append(f"{report.voxels_contested:,} contested: the nearest slice won")
+        if report.voxels_between_traces:
+            parts.append(f"{report.voxels_between_traces:,} that two labels claimed")
+        where = "" if result.request.path is None else f" to {report.path}"
+        self.outcome = f"Home in {report.seconds:.3g} s{where}: {'; '.join(parts)}."
+
+    def _note_failure(self, error: Exception) -> None:
+        cancelled = isinstance(error, Cancelled)
+        self.outcome = "Cancelled; nothing was kept." if cancelled else ""
 
 
 @contextmanager
