@@ -46,7 +46,10 @@ class MeasureForm(QWidget):
         )
         self.state = wrapping_label()
         self.table = TableView(
-            LabelTable(), "measured labels", "Click a label: its profile can be drawn above."
+            LabelTable(),
+            "measured labels",
+            "Click a label: its profile can be drawn above.",
+            widths=(60,),
         )
         self.write = named(
             QPushButton("Write CSV…"),

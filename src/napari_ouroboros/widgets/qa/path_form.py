@@ -42,6 +42,7 @@ class PathForm:
             SliceTable(),
             "all slices",
             "One row per slice. Click: go there in both canvases. A title sorts.",
+            widths=(52, 64, 150, 48, 100),
         )
         self.only = named(
             QCheckBox("Only suspicious"), "only suspicious slices", "Leave all others out."
@@ -114,12 +115,11 @@ class PathForm:
         qa = self._scene.qa
         measuring, map_ = qa.measuring, qa.map
         profile = measuring.profile()
-        checks = qa.checks
-        # Those of labels of another trace are of other slices.
-        if profile is not None and map_ is not None and measuring.entry is measuring.active:
-            if checks is not None and checks.labels is not None:
-                assert measuring.label is not None
-                known = [*known, *profile_curves(measuring.label, profile, len(map_.frames))]
+        # Labels of another trace are of other slices, and not checked.
+        same = measuring.entry is measuring.active and not qa.labels_sentence
+        if profile is not None and map_ is not None and same:
+            assert measuring.label is not None
+            known = [*known, *profile_curves(measuring.label, profile, len(map_.frames))]
         self._curves = known
         titles = [curve.quantity.title for curve in known]
         blocked = self.quantity.blockSignals(True)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_ouroboros.widgets import keys
 from napari_ouroboros.widgets.controls import named, set_ready, tab_order, wrapping_label
@@ -32,12 +32,12 @@ class SliceForm(QWidget):
         super().__init__(parent)
         self._scene = scene
         self.previous = named(
-            QPushButton("◀ suspicious"),
+            QPushButton("◀"),
             "previous suspicious slice",
             f"Go to the previous suspicious slice ({keys.PREVIOUS_SUSPICIOUS}).",
         )
         self.next = named(
-            QPushButton("suspicious ▶"),
+            QPushButton("suspicious  ▶"),
             "next suspicious slice",
             f"Go to the next suspicious slice ({keys.NEXT_SUSPICIOUS}).",
         )
@@ -63,8 +63,11 @@ class SliceForm(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
         for button in (self.previous, self.next, self.good, self.bad):
-            button.setMinimumWidth(30)
-            row.addWidget(button)
+            # napari's theme asks for more room than the words need.
+            width = button.fontMetrics().horizontalAdvance(button.text())
+            button.setMinimumWidth(width + 14)
+            button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
+            row.addWidget(button, 0)
         row.addWidget(self.comment, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -103,6 +106,7 @@ class SliceForm(QWidget):
         known = qa.is_current and k < n
         mark = qa.marks.get(k) if known and qa.marks is not None else None
         count = len(qa.suspicious)
+        self.next.setText(f"{count:,} suspicious  ▶" if count else "suspicious  ▶")
         for button in (self.previous, self.next):
             set_ready(button, known and count > 0, "No slice is suspicious so far.")
         for button, verdict in ((self.good, "good"), (self.bad, "bad")):
@@ -124,8 +128,6 @@ class SliceForm(QWidget):
         said = "nothing suspicious." if not why else ""
         lines = [f"Slice {k} of {n}, at {along}: {said}".rstrip()]
         lines += [f"• {reason[0].upper()}{reason[1:]}." for reason in why]
-        count = len(qa.suspicious)
-        lines[0] += f"  {count:,} suspicious in all." if count else ""
         return "\n".join(lines)
 
     def _slice_changed(self, _k: int, _by: str) -> None:

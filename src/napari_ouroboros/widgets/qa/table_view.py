@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import QAbstractTableModel, QItemSelectionModel, QModelIndex, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView, QWidget
 
 from napari_ouroboros.widgets.controls import named
 
-_ROWS = 6
+#: Between so many rows it is high, before it is scrolled.
+_LEAST_ROWS, _MOST_ROWS = 2, 6
+_COLUMN = 84
 
 
 class TableView(QTableView):
@@ -17,18 +21,27 @@ class TableView(QTableView):
     ----------
     model : QAbstractTableModel
     name, tooltip : str
+    widths : sequence of int
+        Of the first columns, in pixels.
     """
 
     #: The user has chosen a row: an index in it.
     chosen = Signal(QModelIndex)
 
     def __init__(
-        self, model: QAbstractTableModel, name: str, tooltip: str, parent: QWidget | None = None
+        self,
+        model: QAbstractTableModel,
+        name: str,
+        tooltip: str,
+        widths: Sequence[int] = (),
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         named(self, name, tooltip)
         self._marking = False
+        self._widths = tuple(widths)
         model.setParent(self)
+        model.modelReset.connect(self.updateGeometry)
         self.setModel(model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -43,7 +56,11 @@ class TableView(QTableView):
         # Thousands of rows: none of them is asked how high it is.
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
-        self.horizontalHeader().setHighlightSections(False)
+        columns = self.horizontalHeader()
+        columns.setHighlightSections(False)
+        columns.setDefaultSectionSize(_COLUMN)
+        for i, width in enumerate(self._widths[: model.columnCount()]):
+            columns.resizeSection(i, width)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         selection = self.selectionModel()
         selection.currentChanged.connect(self._current_changed)
@@ -52,7 +69,8 @@ class TableView(QTableView):
         """A few rows high; the rest is scrolled to."""
         row = self.verticalHeader().defaultSectionSize()
         header = self.horizontalHeader().sizeHint().height()
-        return QSize(280, header + _ROWS * row + 18)
+        rows = min(max(self.model().rowCount(), _LEAST_ROWS), _MOST_ROWS)
+        return QSize(280, header + rows * row + 20)
 
     def mark_row(self, row: int | None) -> None:
         """Show which row it is; None: it is in none."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QPointF, QRect, QSize, Qt, QTimer
 from qtpy.QtGui import (
     QColor,
@@ -23,6 +24,8 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_ouroboros.widgets.controls import named
+from napari_ouroboros.widgets.qa.colours import BAD, SUSPICIOUS
+from napari_ouroboros.widgets.qa.plot_shape import flag_columns
 from napari_ouroboros.widgets.straighten.live_preview import live_preview_of
 from napari_ouroboros.widgets.straighten.ruler import ticks
 from napari_ouroboros.widgets.straighten.strip_feed import StripFeed
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.scene import Scene
 
 _RULER = 16
+#: Height of a flag, over the ruler's ticks.
+_FLAG = 4
 _STALE_MS = 300
 _LINE = QColor(255, 210, 60)
 _LARGE_STEP = 10
@@ -97,7 +102,8 @@ class StripCanvas(QWidget):
             self,
             "strip along the curve",
             "The straightened volume cut along the curve. Click or drag: go to a slice. "
-            "Left, right: one slice; page up, page down: ten; home, end: the first, the last.",
+            "Left, right: one slice; page up, page down: ten; home, end: the first, the last.\n"
+            "Flags below it: suspicious slices in orange, bad ones in red.",
         )
         self._scene = scene
         self.feed: StripFeed | None = None
@@ -124,6 +130,8 @@ class StripCanvas(QWidget):
         self.feed.changed.connect(self._strips_changed)
         self._scene.place.slice_changed.connect(self._slice_changed)
         self._scene.live.changed.connect(self._live_changed)
+        self._scene.qa.changed.connect(self._flags_changed)
+        self._scene.qa.marks_changed.connect(self._flags_changed)
         self._tell_size()
 
     def detach(self) -> None:
@@ -133,6 +141,8 @@ class StripCanvas(QWidget):
         self._watch([])
         self._scene.place.slice_changed.disconnect(self._slice_changed)
         self._scene.live.changed.disconnect(self._live_changed)
+        self._scene.qa.changed.disconnect(self._flags_changed)
+        self._scene.qa.marks_changed.disconnect(self._flags_changed)
         self.feed.changed.disconnect(self._strips_changed)
         self.feed.close()
         self.feed = None
@@ -193,6 +203,9 @@ class StripCanvas(QWidget):
         self.update()
 
     def _slice_changed(self, _k: int, _by: str) -> None:
+        self.update()
+
+    def _flags_changed(self) -> None:
         self.update()
 
     def _live_changed(self, *_: Any) -> None:
@@ -277,10 +290,24 @@ class StripCanvas(QWidget):
             x = round(area.left() + nm / length * area.width())
             painter.drawLine(x, area.bottom() + 1, x, area.bottom() + 5)
             painter.drawText(x + 3, self.height() - 4, label)
+        self._draw_flags(painter, area)
         painter.setPen(QPen(_LINE, 1.5))
         x_line = self.x_of(self._scene.place.slice_index)
         painter.drawLine(QPointF(x_line, area.top()), QPointF(x_line, area.bottom() + 6))
         painter.end()
+
+    def _draw_flags(self, painter: QPainter, area: QRect) -> None:
+        """Suspicious slices below the picture, and in the same places the bad ones over them."""
+        qa = self._scene.qa
+        if not qa.is_current:
+            return
+        n = self.n_slices
+        wide = max(2, round(area.width() / n))
+        bad = np.array([m.slice for m in qa.marks or () if m.verdict == "bad"], np.int64)
+        for slices, colour in ((qa.suspicious, SUSPICIOUS), (bad, BAD)):
+            for x in flag_columns(slices, n, area.width()).tolist():
+                left = area.left() + x - wide // 2
+                painter.fillRect(QRect(left, area.bottom() + 1, wide, _FLAG), QColor(*colour))
 
     def _draw(self, area: QRect) -> None:
         assert self.feed is not None

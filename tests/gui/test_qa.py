@@ -1,0 +1,124 @@
+"""The QA dock in a real window: clicked and typed at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from oracles.precomputed import write_by_hand
+from qtpy.QtCore import QPoint
+from real_events import middle, qt_viewer, settle, wait_until
+from tests.operations.qa.conftest import CHUNK, SHAPE, STEP, tissue
+from tests.widgets.qa.conftest import ENDS
+
+from napari_ouroboros import open_volume
+from napari_ouroboros.widgets import keys
+from napari_ouroboros.widgets.qa import QaDock
+from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.spaces import arrange
+from napari_ouroboros.widgets.spaces.straight_space import straight_grid
+from napari_ouroboros.widgets.streaming import add_layers, prepare_volume
+
+N = SHAPE[0]
+
+
+class Window:
+    """A window with tissue of which two slices are shifted, a trace, and the QA dock in front."""
+
+    def __init__(self, viewer: Any, person: Any, folder: Path) -> None:
+        voxels = tissue()
+        for k in (13, 31):
+            voxels[k] = np.roll(voxels[k], (5, -4), (0, 1))
+        write_by_hand(
+            folder / "em", [voxels[None]], chunk=CHUNK, resolutions=[(STEP,) * 3]
+        )  # fmt: skip
+        self.viewer, self.person = getattr(viewer, "__wrapped__", viewer), person
+        self.volume = open_volume(folder / "em")
+        add_layers(self.viewer, prepare_volume(self.volume, "em"))
+        self.scene = scene_of(self.viewer)
+        s = self.scene.settings
+        s.width, s.height, s.pitch_nm, s.spacing_nm = 21, 21, STEP, STEP
+        self.scene.traces.new(ENDS, "trace")
+        docks = arrange(self.viewer)
+        window = self.viewer.window._qt_window
+        self.dock = QaDock(self.viewer)
+        holder = self.viewer.window.add_dock_widget(self.dock, name="QA", area="right")
+        window.tabifyDockWidget(docks[-1], holder)
+        person.focus(window)
+        wait_until(lambda: self.scene.qa.is_current and self.scene.qa.idle, "the checks")
+        wait_until(lambda: self.scene.straight.layers, "the straightened image")
+        settle(turns=20)
+        holder.raise_()
+        wait_until(lambda: not self.dock.visibleRegion().isEmpty(), "the QA dock in front")
+        settle(turns=20)
+
+    def check_the_image(self) -> None:
+        self.person.click_on(self.dock.checks.image.button)
+        wait_until(lambda: len(self.scene.qa.suspicious), "suspicious slices")
+        wait_until(lambda: self.scene.qa.idle, "the end of the check")
+        settle()
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """The slices that the two canvases show."""
+        grid = straight_grid(self.scene, self.scene.live.state.map)
+        k = round(float(grid.to_index(self.scene.straight.dims.point)[0]))
+        return round(float(self.viewer.dims.point[0]) / STEP - 0.5), k
+
+
+@pytest.fixture
+def qa_window(window: Callable[..., Any], person: Any, tmp_path: Path) -> Iterator[Window]:
+    found = Window(window(), person, tmp_path)
+    yield found
+    found.volume.close()
+
+
+def test_click_keys_and_marks(qa_window: Window) -> None:
+    scene, dock, person = qa_window.scene, qa_window.dock, qa_window.person
+    # A click in the plot: both canvases go there.
+    plot = dock.path.plot
+    person.click(plot.mapToGlobal(QPoint(round(plot.x_of(40)), 20)))
+    wait_until(lambda: scene.place.slice_index == 40, "slice 40")
+    assert qa_window.shown == (40, 40)
+    assert dock.path.slices.slice_of(dock.path.table.currentIndex().row()) == 40
+    # Suspicious slices are known once the image has been looked at.
+    assert not dock.slice.next.isEnabled()
+    qa_window.check_the_image()
+    assert list(scene.qa.suspicious) == [13, 31]
+    # Keys, with either canvas in focus.
+    for model in (qa_window.viewer, scene.straight):
+        native = qt_viewer(model).canvas.native
+        person.click(middle(native))
+        person.key(keys.NEXT_SUSPICIOUS)
+        wait_until(lambda: scene.place.slice_index == 13, "slice 13")
+        assert qa_window.shown == (13, 13)
+        person.key(keys.NEXT_SUSPICIOUS)
+        wait_until(lambda: scene.place.slice_index == 31, "slice 31")
+        person.key(keys.PREVIOUS_SUSPICIOUS)
+        person.key(keys.PREVIOUS_SUSPICIOUS)
+        wait_until(lambda: scene.place.slice_index == 31, "around the end")
+    assert "Differs from both neighbouring slices" in dock.slice.reasons.text()
+    # Bad by key, with a comment by keyboard; good by mouse; again: no mark.
+    person.key(keys.MARK_BAD)
+    wait_until(dock.slice.bad.isChecked, "the mark")
+    person.click_on(dock.slice.comment)
+    person.type("torn")
+    person.key("Enter")
+    mark = wait_until(lambda: scene.qa.marks.get(31), "the mark of slice 31")
+    assert (mark.verdict, mark.comment) == ("bad", "torn")
+    person.click_on(dock.slice.good)
+    wait_until(lambda: scene.qa.marks.get(31).verdict == "good", "the other mark")
+    assert scene.qa.marks.get(31).comment == "torn"
+    person.click_on(dock.slice.good)
+    wait_until(lambda: scene.qa.marks.get(31) is None, "no mark")
+    # Only the suspicious ones in the table: a click on a row goes there.
+    person.click_on(dock.path.only)
+    wait_until(lambda: dock.path.slices.rowCount() == 2, "two rows")
+    table = dock.path.table
+    cell = table.visualRect(dock.path.slices.index(0, 0)).center()
+    person.click(table.viewport().mapToGlobal(cell))
+    wait_until(lambda: scene.place.slice_index == 13, "slice 13")
+    assert qa_window.shown == (13, 13)
