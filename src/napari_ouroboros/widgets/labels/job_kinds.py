@@ -115,6 +115,9 @@ class LabelWork:
             return filling.compute(entry.array, ids, between, deliver, cancel, progress)
 
         def done(voxels: int) -> None:
+            if book.jobs.was_cancelled:
+                failed(Cancelled("interpolating the labels was cancelled"))
+                return
             self._filling = None
             filling.end(keep=True)
             book.said.emit(

@@ -40,6 +40,8 @@ class LabelJobs:
         self._progress: tuple[int, int] | None = None
         #: Title of the job that runs; "" without one.
         self.running = ""
+        #: Whether the last job was told to stop, be it when all was computed already.
+        self.was_cancelled = False
 
     @property
     def idle(self) -> bool:
@@ -100,6 +102,7 @@ class LabelJobs:
         self.running = ""
 
     def _end(self) -> None:
+        self.was_cancelled = self._stop is not None and self._stop.is_set()
         self.running, self._stop = "", None
         self.changed.emit("")
 
