@@ -21,6 +21,8 @@ DOCKS = {
     "napari-ouroboros.open": "Open a volume",
     "napari-ouroboros.trace": "Trace",
     "napari-ouroboros.straighten": "Straighten",
+    "napari-ouroboros.backproject": "Backproject",
+    "napari-ouroboros.qa": "QA",
     "napari-ouroboros.straightened": "Straightened view",
 }
 

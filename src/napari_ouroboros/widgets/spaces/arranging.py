@@ -22,6 +22,8 @@ TASKS = (
     ("Open a volume", "napari_ouroboros.widgets.open", "OpenDock"),
     ("Trace", "napari_ouroboros.widgets.trace", "TraceDock"),
     ("Straighten", "napari_ouroboros.widgets.straighten", "StraightenDock"),
+    ("Backproject", "napari_ouroboros.widgets.home", "BackprojectDock"),
+    ("QA", "napari_ouroboros.widgets.qa", "QaDock"),
 )
 
 
