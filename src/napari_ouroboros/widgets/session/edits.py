@@ -28,13 +28,19 @@ class Edits:
         In the thread in which it was edited.
     labels_seen : callable
         After labels have come, gone, or are shown again; in the GUI thread.
+    removing : callable
+        Before a layer of the viewer is removed; in the GUI thread.
     """
 
     def __init__(
-        self, scene: Scene, edited: Callable[[], object], labels_seen: Callable[[], object]
+        self,
+        scene: Scene,
+        edited: Callable[[], object],
+        labels_seen: Callable[[], object],
+        removing: Callable[[], object],
     ) -> None:
         self._scene = weakref.ref(scene)
-        self._edited, self._labels_seen = edited, labels_seen
+        self._edited, self._labels_seen, self._removing = edited, labels_seen, removing
         self._models: list[TraceModel] = []
         self._layers: list[tuple[Layer, tuple[str, ...]]] = []
         self._there: object = None
@@ -56,6 +62,7 @@ class Edits:
 
     def _connections(self, scene: Scene) -> list[tuple[Any, Any]]:
         return [
+            (scene.viewer.layers.events.removing, self._about_to_go),
             (scene.volumes_changed, self._layers_changed),
             (scene.settings.events, self._on_edit),
             (scene.traces.traces_changed, self._layers_changed),
@@ -68,6 +75,9 @@ class Edits:
 
     def _on_edit(self, *_: Any) -> None:
         self._edited()
+
+    def _about_to_go(self, *_: Any) -> None:
+        self._removing()
 
     def _layers_changed(self, *_: Any) -> None:
         self._follow()

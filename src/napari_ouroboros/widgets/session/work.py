@@ -78,6 +78,7 @@ class Work:
         )
         self._edits: Edits | None = None
         self._last: Captured | None = None
+        self._before_removal: tuple[Captured, bool] | None = None
         self._quiet = 0
         self._told = (False, "")
         self._tell_asked = False
@@ -173,6 +174,19 @@ class Work:
         """Something in the scene has changed; looking at a volume alone is no work."""
         if self._folder is not None or self._early or self._is_worth_keeping():
             self.note_edit()
+
+    def _keep_before_removal(self) -> None:
+        """Layers are going to be removed, perhaps since the window is: napari takes them first."""
+        if self._before_removal is not None or self._quiet or self._closed:
+            return
+        if self.unsaved or self._is_worth_keeping():
+            self._before_removal = self.capture(), self.unsaved
+            me = weakref.ref(self)
+            self._deliver(lambda: _forget(me))
+
+    def _forget_before_removal(self) -> None:
+        """The event loop has turned: it was the user."""
+        self._before_removal = None
 
     def _is_worth_keeping(self) -> bool:
         scene = self._scene()
@@ -307,7 +321,7 @@ class Work:
         scene = self._scene()
         if scene is not None and self._edits is None and not self._closed:
             me = weakref.ref(self)
-            self._edits = Edits(scene, lambda: _heard(me), lambda: _seen(me))
+            self._edits = Edits(scene, lambda: _heard(me), lambda: _seen(me), lambda: _keep(me))
 
     def close(self) -> None:
         """End it: unsaved work stays in its folder for the next start, else the folder goes.
@@ -317,7 +331,10 @@ class Work:
         """
         if self._closed:
             return
-        if self._autosave.pending and not self._stopped and self._scene() is not None:
+        keep = self.unsaved
+        if self._before_removal is not None:
+            self._last, keep = self._before_removal
+        elif self._autosave.pending and not self._stopped and self._scene() is not None:
             self.capture()
         self._closed = True
         self.filing.close()
@@ -326,7 +343,6 @@ class Work:
         self.jobs.close()
         if self._edits is not None:
             self._edits.close()
-        keep = self.unsaved
         self._autosave.close(_WAIT_AT_END_S, write=keep and not self._stopped)
         folder = self._folder
         if folder is None or self._stopped:
@@ -371,6 +387,18 @@ def _heard(work: weakref.ref[Work]) -> None:
     found = work()
     if found is not None:
         found._heard()
+
+
+def _keep(work: weakref.ref[Work]) -> None:
+    found = work()
+    if found is not None:
+        found._keep_before_removal()
+
+
+def _forget(work: weakref.ref[Work]) -> None:
+    found = work()
+    if found is not None:
+        found._forget_before_removal()
 
 
 def _seen(work: weakref.ref[Work]) -> None:

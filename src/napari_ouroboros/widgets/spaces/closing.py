@@ -35,7 +35,7 @@ class _Watch(QObject):
     def __init__(self, window: QMainWindow, viewer: ViewerModel) -> None:
         super().__init__(window)
         self.setObjectName(_NAME)
-        self._window = window
+        self._window = weakref.ref(window)
         self._viewer = weakref.ref(viewer)
         self._calls: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._asked = False
@@ -50,8 +50,7 @@ class _Watch(QObject):
         self._looks.timeout.connect(self._look)
         self._session = SessionWindow(window, viewer)
         # napari closes its canvas first when a program closes the window.
-        self._canvas = window.findChild(QtViewer)
-        for watched in (window, self._canvas):
+        for watched in (window, window.findChild(QtViewer)):
             if watched is not None:
                 watched.installEventFilter(self)
 
@@ -60,7 +59,7 @@ class _Watch(QObject):
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         kind = event.type()
-        if watched is not self._window:
+        if isinstance(watched, QtViewer):
             if kind == QEvent.Type.Close:
                 self._sure = True
             return False
@@ -99,7 +98,7 @@ class _Watch(QObject):
         if work.unsaved:
             name = "the work in this window" if work.file is None else work.file.name
             parts.append(f"Save {name} before it closes?")
-        self.question = asking.ask(self._window, " ".join(parts), work.unsaved, self._answered)
+        self.question = asking.ask(self._window(), " ".join(parts), work.unsaved, self._answered)
         return True
 
     def _answered(self, answer: asking.Answer) -> None:
@@ -113,7 +112,7 @@ class _Watch(QObject):
             work.filing.cancel()
         if answer == "save":
             # The dialog for the file's name first; jobs stop meanwhile.
-            asking.save(self._window, work, self._saved)
+            asking.save(self._window(), work, self._saved)
         else:
             self._wait()
 
@@ -144,8 +143,10 @@ class _Watch(QObject):
 
     def _close(self) -> None:
         self._sure = True
-        # Not the window's own `close`, which would forget that napari was to quit.
-        QMainWindow.close(self._window)
+        window = self._window()
+        if window is not None:
+            # Not the window's own `close`, which would forget that napari was to quit.
+            QMainWindow.close(window)
 
     # -- the end --------------------------------------------------------------------------
 

@@ -1,0 +1,489 @@
+"""Sessions in the real window: rows, title, the question before it closes, and after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.compat import isalive
+from qtpy.QtWidgets import QFileDialog, QMessageBox
+from real_events import wait_until
+from small_scene import Scene, make_scene
+
+from napari_ouroboros.session import abandoned, read_session, recovery_folder
+from napari_ouroboros.volumes import open_volume
+from napari_ouroboros.volumes.labels.label_array import LabelArray
+from napari_ouroboros.widgets import streaming
+from napari_ouroboros.widgets.open import OpenDock, recent
+from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.session.jobs import Job
+from napari_ouroboros.widgets.spaces import arrange
+from napari_ouroboros.widgets.spaces.closing import watch_of
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return make_scene(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture(autouse=True)
+def own_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of recent sources of whoever runs the tests is not theirs to change."""
+    monkeypatch.setattr(recent, "usual_file", lambda: tmp_path / "recent.json")
+
+
+class At:
+    """A window with the Open dock, and its scene."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.window = viewer.window._qt_window
+        self.dock = OpenDock(viewer)
+        viewer.window.add_dock_widget(self.dock, name="Open a volume")
+        self.scene = scene_of(viewer)
+        self.work = self.scene.work
+        self.form = self.dock.session
+        wait_until(lambda: self.work.filing.idle, "the look for unsaved work")
+
+    def trace(self, small: Scene) -> None:
+        volume = open_volume(str(small.folder / "em"))
+        streaming.add_layers(self.viewer, streaming.prepare_volume(volume, "em"))
+        self.scene.settings.width, self.scene.settings.height = 24, 16
+        self.scene.traces.new(small.points_nm, "nerve")
+        wait_until(lambda: self.scene.live.idle and self.scene.live.state.map, "a map")
+
+    @property
+    def watch(self) -> Any:
+        return watch_of(self.window, self.viewer)
+
+    def close_as_a_user(self) -> None:
+        """File > Close Window, once the layers' own question is switched off."""
+        self.window.close(quit_app=False, confirm_need=False)
+
+    def asked(self) -> QMessageBox:
+        question = wait_until(lambda: self.watch.question, "the question")
+        assert self.window.isVisible()
+        return question
+
+    def answer(self, button: QMessageBox.StandardButton) -> None:
+        self.asked().button(button).click()
+
+    def wait_for_end(self) -> None:
+        watch = self.watch
+        wait_until(lambda: not isalive(self.window), "the window to close")
+        assert not isalive(watch)
+        del self.viewer.window._qt_window  # as napari does when a program closes it
+
+
+@pytest.fixture
+def traced(window: Make, small: Scene) -> Callable[[], At]:
+    """``traced()`` -> a window with a trace that is not saved.
+
+    Not the window itself: pytest would hold it when napari looks whether it has gone.
+    """
+
+    def make() -> At:
+        found = At(window())
+        found.trace(small)
+        wait_until(lambda: found.work.unsaved, "the trace to be unsaved work")
+        return found
+
+    return make
+
+
+@pytest.fixture
+def into(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path | None], None]:
+    """The file that is chosen in the dialogs; None: they are cancelled."""
+
+    def choose(path: Path | None) -> None:
+        for name in ("getSaveFileName", "getOpenFileName"):
+            monkeypatch.setattr(
+                QFileDialog, name, lambda *_, **__: ("" if path is None else str(path), "")
+            )
+
+    return choose
+
+
+KINDS = QMessageBox.StandardButton
+
+
+def own_threads() -> list[str]:
+    names = ("ouroboros-session", "ouroboros-recovery", "autosave", "session", "ouroboros-str")
+    return [t.name for t in threading.enumerate() if t.name.startswith(names)]
+
+
+# -- rows and title ---------------------------------------------------------------------------
+
+
+def test_save_and_open_in_the_dock(traced: Make, into: Make, tmp_path: Path, window: Make) -> None:
+    at = traced()
+    form = at.form
+    assert form.label.text() == "Not saved as a session yet."
+    assert form.save_button.isEnabled()
+    assert at.window.isWindowModified()
+    into(None)
+    form.save_button.click()
+    assert not at.work.filing.busy
+    into(tmp_path / "nerve")
+    form.save_button.click()
+    assert not form.save_button.isEnabled()
+    wait_until(lambda: not at.work.filing.busy, "the save")
+    file = tmp_path / "nerve.ouroboros"
+    assert form.banner.text == f"Saved: {file}"
+    assert form.label.text() == "nerve.ouroboros"
+    assert at.window.windowTitle() == "nerve.ouroboros – napari[*]"
+    assert not at.window.isWindowModified()
+    assert not form.save_button.isEnabled()
+    assert "Nothing has changed" in form.save_button.toolTip()
+
+    at.scene.settings.width = 30
+    wait_until(at.window.isWindowModified, "the mark in the title")
+    assert form.label.text() == "nerve.ouroboros – unsaved changes"
+    at.viewer.title = "mine"
+    assert at.window.windowTitle() == "nerve.ouroboros – mine[*]"
+
+    # Another window opens it.
+    other = At(window())
+    into(file)
+    other.form.open_button.click()
+    wait_until(lambda: not other.work.filing.busy, "the opening", 60)
+    assert other.form.banner.text == f"Opened: {file}"
+    np.testing.assert_array_equal(
+        other.scene.traces.active.state.points_nm, at.scene.traces.active.state.points_nm
+    )
+    wait_until(lambda: other.scene.live.idle, "the map")
+    assert not other.work.unsaved
+    # And once more over unsaved work: it asks.
+    other.scene.settings.width = 26
+    other.form.open_button.click()
+    (box,) = [w for w in other.window.findChildren(QMessageBox) if w.isVisible()]
+    box.button(KINDS.Cancel).click()
+    assert other.scene.settings.width == 26
+    other.form.open_button.click()
+    (box,) = [w for w in other.window.findChildren(QMessageBox) if w.isVisible()]
+    box.button(KINDS.Discard).click()
+    wait_until(lambda: other.work.filing.busy, "the opening to begin")
+    wait_until(lambda: not other.work.filing.busy, "the opening", 60)
+    assert other.scene.settings.width == 24
+
+
+def test_what_cannot_be_opened_is_said_with_details(
+    traced: Make, into: Make, tmp_path: Path
+) -> None:
+    at = traced()
+    (tmp_path / "x.ouroboros").write_text("no zip")
+    at.form.open_file(tmp_path / "x.ouroboros")
+    at_question = [w for w in at.window.findChildren(QMessageBox) if w.isVisible()]
+    at_question[0].button(KINDS.Discard).click()
+    wait_until(lambda: at.form.banner.text, "the message")
+    assert "is not a session of napari-ouroboros" in at.form.banner.text
+    assert at.scene.traces.active is not None  # nothing has changed
+    assert at.work.unsaved
+
+
+def test_a_session_is_dropped_on_napari(
+    traced: Make, into: Make, tmp_path: Path, window: Make, person: Any
+) -> None:
+    at = traced()
+    into(tmp_path / "a.ouroboros")
+    at.form.save_button.click()
+    wait_until(lambda: at.work.file and not at.work.filing.busy, "the save")
+    viewer = window()
+    viewer.open(str(tmp_path / "a.ouroboros"), plugin="napari-ouroboros")
+    scene = scene_of(viewer)
+    wait_until(lambda: scene.work.file and not scene.work.filing.busy, "the session", 60)
+    assert [trace.name for trace in scene.traces.traces] == ["nerve"]
+    assert all("being opened" not in layer.name for layer in viewer.layers)
+
+
+def test_cameras_of_both_spaces_come_back(
+    window: Make, small: Scene, into: Make, tmp_path: Path
+) -> None:
+    at = At(window())
+    arrange(at.viewer)
+    at.trace(small)
+    straight = at.scene.straight
+    wait_until(lambda: len(straight.layers), "the straightened image")
+    at.scene.place.go_to_slice(5)
+    wait_until(lambda: at.scene.live.idle, "the map")
+    cameras = [at.viewer.scene.camera, straight.scene.camera]
+    cameras[0].center, cameras[0].zoom = (0.0, 1100.0, 150.0), 0.77
+    cameras[1].center, cameras[1].zoom = (0.0, 60.0, 90.0), 1.9
+    expected = [(c.center, c.zoom, c.angles) for c in cameras]
+    point = at.viewer.dims.point
+    into(tmp_path / "a.ouroboros")
+    at.form.save_button.click()
+    wait_until(lambda: at.work.file and not at.work.filing.busy, "the save")
+    cameras[0].zoom, cameras[1].zoom = 0.1, 0.1
+    at.scene.place.go_to_slice(0)
+    at.form.open_file(tmp_path / "a.ouroboros")
+    wait_until(lambda: at.work.filing.busy, "the opening to begin")
+    wait_until(lambda: not at.work.filing.busy, "the opening", 60)
+    wait_until(lambda: at.scene.live.idle and len(straight.layers), "the straightened image")
+    wait_until(lambda: cameras[1].zoom == 1.9, "the camera of the straightened space")
+    assert [(c.center, c.zoom, c.angles) for c in cameras] == expected
+    assert at.scene.place.slice_index == 5
+    np.testing.assert_allclose(at.viewer.dims.point, point)
+    assert not at.work.unsaved
+
+
+# -- the question before it closes ------------------------------------------------------------
+
+
+def test_cancel_stays(traced: Make) -> None:
+    at = traced()
+    at.close_as_a_user()
+    assert at.asked().text() == "Save the work in this window before it closes?"
+    at.close_as_a_user()  # one question is enough
+    at.answer(KINDS.Cancel)
+    assert at.window.isVisible()
+    assert at.scene.traces.active is not None
+    at.scene.traces.active.move({0: at.scene.traces.active.state.points_nm[0] + 1})
+    at.close_as_a_user()
+    at.answer(KINDS.Cancel)
+    assert at.window.isVisible()
+
+
+def test_discard_goes_and_leaves_nothing(traced: Make) -> None:
+    at = traced()
+    wait_until(lambda: at.work.working_folder, "the working folder")
+    at.close_as_a_user()
+    at.answer(KINDS.Discard)
+    at.wait_for_end()
+    assert list(recovery_folder().iterdir()) == []
+    wait_until(lambda: not own_threads(), "the threads to end")
+
+
+def test_save_writes_and_goes(traced: Make, into: Make, tmp_path: Path) -> None:
+    at = traced()
+    at.close_as_a_user()
+    into(None)
+    at.answer(KINDS.Save)  # and then no name: it stays
+    assert at.window.isVisible()
+    into(tmp_path / "a")
+    at.close_as_a_user()
+    at.answer(KINDS.Save)
+    at.wait_for_end()
+    assert len(read_session(tmp_path / "a.ouroboros").traces) == 1
+    assert list(recovery_folder().iterdir()) == []
+    wait_until(lambda: not own_threads(), "the threads to end")
+
+
+def test_a_save_that_fails_stays(traced: Make, into: Make, tmp_path: Path) -> None:
+    at = traced()
+    (tmp_path / "a.ouroboros").write_text("my thesis")
+    into(tmp_path / "a.ouroboros")
+    at.close_as_a_user()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(QMessageBox, "question", lambda *_: KINDS.Yes)
+        at.answer(KINDS.Save)
+    wait_until(lambda: at.form.banner.text, "the message")
+    assert "is no session and is not overwritten" in at.form.banner.text
+    assert at.window.isVisible()
+    assert at.work.unsaved
+
+
+def test_nothing_to_lose_nothing_asked(window: Make, small: Scene) -> None:
+    """A volume that was only looked at is no work."""
+    at = At(window())
+    volume = open_volume(str(small.folder / "em"))
+    streaming.add_layers(at.viewer, streaming.prepare_volume(volume, "em"))
+    at.viewer.layers[0].contrast_limits = (3, 99)
+    at.close_as_a_user()
+    assert at.watch.question is None
+    at.wait_for_end()
+    assert not recovery_folder().exists()
+
+
+def test_closed_by_a_program_it_is_offered_at_the_next_start(
+    traced: Make, window: Make, tmp_path: Path
+) -> None:
+    at = traced()
+    points = at.scene.traces.active.state.points_nm
+    at.viewer.close()
+    (one,) = abandoned()
+    next_one = At(window())
+    form = next_one.form
+    assert form.offer.isVisible()
+    assert form.offer.label.text().endswith("was not saved.")
+    form.offer.later_button.click()
+    assert not form.offer.isVisible()
+    assert abandoned() == [one]
+    form.offer.offer([])
+    form.offer._later.clear()
+    next_one.work.filing.look_for_unsaved()
+    wait_until(form.offer.isVisible, "the offer")
+    form.offer.restore_button.click()
+    wait_until(lambda: next_one.work.filing.busy, "the recovery to begin")
+    wait_until(lambda: not next_one.work.filing.busy, "the recovery", 60)
+    np.testing.assert_array_equal(next_one.scene.traces.active.state.points_nm, points)
+    assert next_one.work.unsaved
+    assert next_one.work.working_folder.path == one.path
+    assert not form.offer.isVisible()
+
+
+def test_saved_and_closed_by_a_program_nothing_is_offered(
+    traced: Make, into: Make, tmp_path: Path
+) -> None:
+    at = traced()
+    into(tmp_path / "a.ouroboros")
+    at.form.save_button.click()
+    wait_until(lambda: at.work.file and not at.work.filing.busy, "the save")
+    at.viewer.close()  # takes all layers away first, which is no edit
+    assert list(recovery_folder().iterdir()) == []
+
+
+def test_unsaved_work_is_discarded_when_told_to(traced: Make, window: Make) -> None:
+    at = traced()
+    at.viewer.close()
+    assert len(abandoned()) == 1
+    next_one = At(window())
+    next_one.form.offer.discard_button.click()
+    wait_until(lambda: next_one.work.filing.idle, "the folder to be removed")
+    assert abandoned() == []
+    assert list(recovery_folder().iterdir()) == []
+
+
+class Slow:
+    """A job that stops when the test lets it."""
+
+    def __init__(self) -> None:
+        self.running, self.cancelled, self.closed = True, False, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def close(self, seconds: float = 0.0) -> None:
+        self.closed = True
+
+
+def test_running_jobs_are_asked_about_and_end_before_the_window(window: Make) -> None:
+    at, job = At(window()), Slow()
+    at.watch  # noqa: B018 - there from now on
+    remove = at.work.jobs.add(Job("a backprojection", job))
+    at.close_as_a_user()
+    assert at.asked().text() == "A backprojection is running: stop it and close?"
+    at.answer(KINDS.Cancel)
+    assert not job.cancelled
+    at.close_as_a_user()
+    at.answer(KINDS.Ok)
+    assert job.cancelled
+    # The window lives until the job has come to its end.
+    wait_until(lambda: at.watch._looks.isActive(), "the wait")
+    assert at.window.isVisible()
+    at.close_as_a_user()
+    assert at.watch.question is None
+    job.running = False
+    at.wait_for_end()
+    assert job.closed
+    remove()
+
+
+# -- a crash ----------------------------------------------------------------------------------
+
+PERSON_AT_WORK = """
+import json, sys, time
+from pathlib import Path
+import napari, numpy as np
+from qtpy.QtCore import QTimer
+from napari_ouroboros.volumes import open_volume
+from napari_ouroboros.volumes.labels.label_array import LabelArray
+from napari_ouroboros.widgets import streaming
+from napari_ouroboros.widgets.open import OpenDock
+from napari_ouroboros.widgets.scene import scene_of
+
+em, points = sys.argv[1], json.loads(sys.argv[2])
+viewer = napari.Viewer()
+dock = OpenDock(viewer)
+viewer.window.add_dock_widget(dock, name="Open a volume")
+scene = scene_of(viewer)
+streaming.add_layers(viewer, streaming.prepare_volume(open_volume(em), "em"))
+scene.settings.width, scene.settings.height = 24, 16
+trace = scene.traces.new(points, "nerve")
+state = {"k": 0}
+
+def begin():
+    map_ = scene.live.state.map
+    if map_ is None or not scene.live.idle:
+        return
+    if "entry" not in state:
+        array = LabelArray.create(scene.work.new_store(), map_.shape, np.uint64)
+        state["entry"] = scene.labels.add(array, map_, "axon")
+        return
+    array, k = state["entry"].array, state["k"]
+    n = array.shape[0]
+    rows = slice(k // n % 16, k // n % 16 + 1)
+    if state["entry"].layer is not None:
+        layer = state["entry"].layer
+        layer.selected_label = 2**63
+        layer.paint((k % n, k // n % 16, 5), 2**63)
+    else:
+        array[k % n, rows, 4:7] = 2**63
+        scene.work.note_edit()
+    scene.place.follow = not scene.place.follow
+    scene.settings.width = 24 if k < 5 else 24
+    state["k"] = k + 1
+    trace.set_tolerance(0.001 * (k + 1))
+    print(json.dumps({"k": k + 1, "at": time.time(), "painted": [k % n, k // n % 16]}), flush=True)
+
+timer = QTimer(interval=100)
+timer.timeout.connect(begin)
+timer.start()
+napari.run()
+"""
+
+
+def test_killed_while_painting_the_next_start_offers_it(
+    window: Make, small: Scene, own_recovery: Path
+) -> None:
+    """SIGKILL in the middle: the labels are all there, and the rest is ten seconds old at most."""
+    environment = {**os.environ, "NAPARI_OUROBOROS_RECOVERY": str(own_recovery)}
+    process = subprocess.Popen(
+        [
+            sys.executable, "-c", PERSON_AT_WORK,
+            str(small.folder / "em"), json.dumps(small.points_nm.tolist()),
+        ],
+        stdout=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    assert process.stdout is not None
+    done: list[dict[str, Any]] = []
+    try:
+        while not done or done[-1]["at"] < done[0]["at"] + 13:
+            done.append(json.loads(process.stdout.readline()))
+    finally:
+        process.send_signal(signal.SIGKILL)
+        done += [json.loads(line) for line in process.stdout if line.endswith("}\n")]
+        process.wait(30)
+        process.stdout.close()
+    killed = done[-1]["at"]
+
+    at = At(window())
+    assert at.form.offer.isVisible()
+    print("offered:", at.form.offer.label.text())
+    at.form.offer.restore_button.click()
+    wait_until(lambda: at.work.filing.busy, "the recovery to begin")
+    wait_until(lambda: not at.work.filing.busy, "the recovery", 60)
+    assert at.work.filing.problems == ()
+    (entry,) = at.scene.labels.entries
+    assert isinstance(entry.array, LabelArray)
+    for step in done:
+        k, row = step["painted"]
+        assert entry.array[k, row, 5] == 2**63
+    # The tolerance counts the edits.
+    edits = round(at.scene.traces.active.state.tolerance_nm / 0.001)
+    due = max(step["k"] for step in done if step["at"] <= killed - 10)
+    lost = killed - next(s["at"] for s in done if s["k"] == edits)
+    print(f"{len(done)} edits, {done[-1]['k'] - edits} lost: the last {lost:.1f} s")
+    assert edits >= due > 0
+    assert at.work.unsaved
