@@ -58,6 +58,22 @@ def test_a_stroke_is_seen_where_backproject_puts_it(bench: Any, tmp_path: Path) 
     bench.settle()
 
 
+def test_a_stroke_is_seen_in_three_dimensions(bench: Any, tmp_path: Path) -> None:
+    entry = bench.entry()
+    bench.settle()
+    bench.viewer.dims.ndisplay = 3
+    bench.settle()
+    assert not bench.shown(entry)[0].any()
+    dab(entry, 20, 2**63)
+    bench.settle()
+    picture, level = bench.shown(entry)
+    assert picture.ndim == 3
+    truth, _ = gone_home(np.asarray(entry.array), bench.map, bench.volume, level, tmp_path / "out")
+    z, y, x = truth.shape
+    np.testing.assert_array_equal(picture[:z, :y, :x], truth)
+    assert truth.any()
+
+
 def test_undo_and_redo_are_seen(bench: Any) -> None:
     entry = bench.entry()
     bench.settle()

@@ -66,6 +66,7 @@ def test_a_result_is_shown_in_place(
     entry = painted(bench)
     bench.settle()
     path = None if kind is None else tmp_path / f"home{kind}"
+    entry.layer.new_colormap(5)
     before = list(bench.viewer.layers)
     active = bench.viewer.layers.selection.active
     result = run(bench, runs, request(bench, entry, path=path, mip=mip))
@@ -79,6 +80,8 @@ def test_a_result_is_shown_in_place(
     assert list(bench.viewer.layers) == [*before, layer]
     assert bench.viewer.layers.selection.active is active
     assert not layer.editable
+    for label in (3, 2**63):
+        np.testing.assert_array_equal(layer.get_color(label), entry.layer.get_color(label))
     bench.look_at(bench.map.to_volume((25, 11, 14)))
     shown = np.asarray(layer._slice.image.raw)
     z = int(bench.viewer.dims.current_step[0]) // 2**mip

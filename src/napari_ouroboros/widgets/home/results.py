@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from functools import partial
 from pathlib import Path
@@ -98,6 +99,10 @@ class HomeResults:
             return
         layer = Layer.create(levels, dict(meta), kind)
         layer.editable = False
+        for entry in scene.labels.entries:
+            only = len(result.request.labels) == 1 and result.request.labels[0] is entry.array
+            if only and entry.layer is not None:
+                layer.colormap = copy.deepcopy(entry.layer.colormap)
         index = above_volumes(scene.viewer)
         if before is not None:
             index = scene.viewer.layers.index(before)

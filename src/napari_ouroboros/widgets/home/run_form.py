@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QVBoxLa
 from napari_ouroboros.errors import Cancelled, UserError
 from napari_ouroboros.widgets.controls import (
     Destination,
+    Fold,
     JobRow,
     named,
     set_ready,
@@ -84,14 +85,22 @@ class HomeForm(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Labels", self.labels)
         self.destination.add_to(form, "As", "To")
-        form.addRow("Mip", self.mip)
-        form.addRow("Ids", self.keep)
-        form.addRow("", self.pyramid)
+        more = QFormLayout()
+        more.setContentsMargins(0, 0, 0, 0)
+        more.addRow("Mip", self.mip)
+        more.addRow("Ids", self.keep)
+        more.addRow("", self.pyramid)
+        inside = QWidget()
+        inside.setLayout(more)
+        # A low dock: what is seldom changed is folded away, and the button is in sight.
+        self.more = Fold("Level, ids", open_=False)
+        self.more.add(inside)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(form)
         for each in (
-            self.keep_problem, self.destination.problem, self.promise, self.job, self.notices,
+            self.destination.problem, self.more, self.keep_problem, self.job, self.promise,
+            self.notices,
         ):  # fmt: skip
             column.addWidget(each)
         for combo in (self.labels, self.destination.format, self.mip):
@@ -108,7 +117,8 @@ class HomeForm(QWidget):
         self.job.cancelled.connect(self._runs.cancel)
         tab_order(
             self.labels, self.destination.format, self.destination.path, self.destination.choose,
-            self.mip, self.keep, self.pyramid, self.job.button, self.job.cancel_button,
+            self.more.button, self.mip, self.keep, self.pyramid, self.job.button,
+            self.job.cancel_button,
         )  # fmt: skip
         self.notices.hide()
 
