@@ -136,9 +136,7 @@ def test_polynomials_come_back(method: str) -> None:
     assert np.abs(got - where[..., 0] ** (degree + 1)).max() > 0.01
 
 
-@pytest.mark.parametrize(
-    ("dtype", "channels"), [("uint8", 1), ("uint16", 2), ("int16", 1), ("uint32", 1)]
-)
+@pytest.mark.parametrize(("dtype", "channels"), [("uint8", 1), ("int16", 2)])
 def test_cubic_is_the_literal_catmull_rom(dtype: str, channels: int) -> None:
     rng = np.random.default_rng(11)
     size, chunk = np.array([21, 30, 17]), np.array([6, 11, 17])
@@ -156,7 +154,7 @@ def test_cubic_is_the_literal_catmull_rom(dtype: str, channels: int) -> None:
 
 def test_cubic_goes_through_the_voxels() -> None:
     rng = np.random.default_rng(4)
-    voxels = noise(rng, "int32", (1, 9, 12, 11))
+    voxels = noise(rng, "int64", (1, 9, 12, 11)) // 2**20
     step = np.array([[0.0, 1, 0]]), np.array([[0.0, 0, 1]])
     grid = SliceGrid(np.array([[4.0, 0, 0]]), *step)
     got = sampled(voxels, grid, (12, 11), "cubic", np.array([4, 5, 6]))

@@ -367,8 +367,3 @@ def test_conflicts_in_either_format(tmp_path: Path, conflicts: str) -> None:
     mask = read(tmp_path / conflicts)
     assert mask.dtype == np.uint8
     assert np.count_nonzero(mask) == report.voxels_contested > 0
-
-
-def test_labels_do_not_go_home_as_a_tiff(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a precomputed folder or a \.zarr"):
-        bring_home(tmp_path, "home.tif", HALVED)
