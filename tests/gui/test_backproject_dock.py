@@ -158,8 +158,9 @@ def test_which_labels(window: Any, qtbot: Any, tmp_path: Path) -> None:
     first, second = painted(window, tmp_path, "a"), painted(window, tmp_path, "b")
     labels = dock.home.labels
     assert [labels.itemText(i) for i in range(labels.count())] == ["a", "b", "all 2 of them"]
+    assert dock.home.chosen == [second]  # those that are painted in
+    labels.setCurrentIndex(0)
     labels.setCurrentIndex(1)
-    assert dock.home.chosen == [second]
     second.layer = None
     dock.scene.labels.changed.emit()
     assert labels.currentText() == "b (painted along an earlier trace)"

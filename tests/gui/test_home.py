@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari.layers import Labels
 from real_events import Person, Waited, on_screen, qt_viewer, settle, wait_until, way
 from scene_server import served as serve
 from story import Story
 
 from napari_ouroboros import backproject, open_volume
-from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets import streaming
 from napari_ouroboros.widgets.labels.book import StraightLabels
 from napari_ouroboros.widgets.spaces import arrange
@@ -26,20 +24,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::napari_ouroboros.Notice")
 BIG = 2**63 + 5
 
 
-def labelled(story: Story, folder: Path) -> StraightLabels:
-    """Empty labels in the straightened space, a brush in the hand."""
-    map_ = story.scene.live.state.map
-    array = LabelArray.create(folder / "labels", map_.shape, "uint64")
-    image = story.straight_image
-    layer = Labels(
-        array, name="nerve", scale=image.scale, units=image.units, axis_labels=image.axis_labels
-    )
-    story.scene.straight.add_layer(layer)
-    entry = StraightLabels(array, map_, "nerve", layer)
-    story.scene.labels.entries.append(entry)
-    story.scene.labels.changed.emit()
-    layer.brush_size = 12
-    layer.mode = "paint"
+def labelled(story: Story) -> StraightLabels:
+    """New labels in the straightened space, a brush in the hand."""
+    book = story.scene.labels
+    book.new()
+    wait_until(lambda: book.active is not None and book.active.layer is not None, "the labels")
+    entry = book.active
+    entry.layer.brush_size = 12
+    entry.layer.mode = "paint"
     return entry
 
 
@@ -82,9 +74,12 @@ class Seen:
         self._entry.array.changed.disconnect(self._painted)
 
 
-def told(
-    window: Callable[..., Any], person: Person, near: Any, tmp_path: Path
-) -> tuple[Story, StraightLabels]:
+@pytest.fixture(autouse=True)
+def recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAPARI_OUROBOROS_RECOVERY", str(tmp_path / "recovery"))
+
+
+def told(window: Callable[..., Any], person: Person, near: Any) -> tuple[Story, StraightLabels]:
     story = Story(window(), person, near)
     arrange(story.viewer)
     streaming.add_layers(story.viewer, streaming.prepare_volume(near.volume, "em"))
@@ -92,7 +87,7 @@ def told(
     story.settled()
     story.go_to_slice(len(story.truth()[0].frames) // 2)
     story.settled()
-    entry = labelled(story, tmp_path)
+    entry = labelled(story)
     overlays = story.scene.overlays
     wait_until(lambda: overlays.idle, "the labels in the volume")
     story.settled()
@@ -103,7 +98,7 @@ def test_a_stroke_is_seen_in_the_volume_without_a_run(
     window: Callable[..., Any], person: Person, demo_nerve: Path, tmp_path: Path
 ) -> None:
     with serve(demo_nerve, latency=0.0) as near:
-        story, entry = told(window, person, near, tmp_path)
+        story, entry = told(window, person, near)
         scene = story.scene
         k = scene.place.slice_index
         # The plane of the volume through the middle of the slice.
@@ -152,10 +147,10 @@ def test_a_stroke_is_seen_in_the_volume_without_a_run(
 
 
 def test_with_the_overlay_off_it_is_not_seen(
-    window: Callable[..., Any], person: Person, demo_nerve: Path, tmp_path: Path
+    window: Callable[..., Any], person: Person, demo_nerve: Path
 ) -> None:
     with serve(demo_nerve, latency=0.0) as near:
-        story, entry = told(window, person, near, tmp_path)
+        story, entry = told(window, person, near)
         layer = story.scene.overlays.layer_of(entry)
         story.scene.overlays.on = False
         settle()

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QWidget
 from napari_ouroboros.widgets.controls import Banner, EmptyState, ScrollDock, named
 from napari_ouroboros.widgets.home.points_form import PointsForm
 from napari_ouroboros.widgets.home.run_form import HomeForm
+from napari_ouroboros.widgets.labels.form import LabelsForm
 from napari_ouroboros.widgets.scene import scene_of
 
 if TYPE_CHECKING:
@@ -38,20 +39,22 @@ class BackprojectDock(ScrollDock):
             "show in the original while painting",
             "What is painted in the straightened view is seen in its place in the volume at once.",
         )
+        self.labels = LabelsForm(self.scene)
         self.home = HomeForm(self.scene)
         self.points = PointsForm(self.scene)
         self.column.addWidget(self.banner)
         self.column.addWidget(self.state)
-        self.section("Labels", self.live)
+        self.section("Labels", self.labels, self.live)
         self.section("Bring home", self.home)
         self.section("Points", self.points)
         self.live.toggled.connect(self._toggle)
-        for form in (self.home, self.points):
+        for form in (self.labels, self.home, self.points):
             form.failed.connect(self._failed)
             form.said.connect(self.banner.show_notice)
 
     def attach(self) -> None:
         """Listen, and show how things are."""
+        self.labels.attach()
         self.home.attach()
         self.points.attach()
         overlays = self.scene.overlays
@@ -63,6 +66,7 @@ class BackprojectDock(ScrollDock):
 
     def detach(self) -> None:
         """Stop listening. Runs go on, and so do the labels in the volume."""
+        self.labels.detach()
         self.home.detach()
         self.points.detach()
         overlays = self.scene.overlays

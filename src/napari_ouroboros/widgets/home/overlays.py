@@ -13,6 +13,7 @@ from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.home.points import HomePoints
 from napari_ouroboros.widgets.home.results import HomeResults
 from napari_ouroboros.widgets.home.runs import HomeRuns
+from napari_ouroboros.widgets.session.jobs import Job
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -52,6 +53,8 @@ class HomeOverlays:
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
         self.runs = HomeRuns(scene.deliver)
+        # Who closes the window is asked first.
+        self._no_job = scene.work.jobs.add(Job("a backprojection", self.runs))
         self.results = HomeResults(scene, self.runs)
         self.points = HomePoints(scene)
         self._viewer = weakref.ref(scene.viewer)
@@ -98,6 +101,7 @@ class HomeOverlays:
         self._closed = True
         self.points.close()
         self.results.close()
+        self._no_job()
         self.runs.close()
         self._labels.changed.disconnect(self._sync)
         scene, viewer = self._scene(), self._viewer()

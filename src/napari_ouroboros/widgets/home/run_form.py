@@ -56,6 +56,7 @@ class HomeForm(QWidget):
         self._scene, self._runs = scene, scene.overlays.runs
         self._entries: list[StraightLabels] = []
         self._volume: Volume | None = None
+        self._by_user = False  # which labels; else those that are painted
         self.labels = named(
             QComboBox(), "labels to bring home", "Which labels of the straightened view go home."
         )
@@ -108,7 +109,8 @@ class HomeForm(QWidget):
             combo.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
-        self.labels.currentIndexChanged.connect(self.refresh)
+        self.labels.currentIndexChanged.connect(self._labels_chosen)
+        self.labels.activated.connect(self._labels_chosen)  # also the ones that are chosen
         self.mip.currentIndexChanged.connect(self.refresh)
         self.keep.editingFinished.connect(self.refresh)
         self.pyramid.toggled.connect(self.refresh)
@@ -157,7 +159,7 @@ class HomeForm(QWidget):
     def show_labels(self) -> None:
         """Offer the labels that there are, and all of them at once where there are several."""
         blocked = self.labels.blockSignals(True)
-        before = self.chosen
+        before = self.chosen if self._by_user else []
         self._entries = list(self._scene.labels.entries)
         self.labels.clear()
         for entry in self._entries:
@@ -167,9 +169,15 @@ class HomeForm(QWidget):
             self.labels.addItem(f"all {len(self._entries)} of them")
         if len(before) > 1 and len(self._entries) > 1:
             self.labels.setCurrentIndex(len(self._entries))
-        elif before and before[0] in self._entries:
-            self.labels.setCurrentIndex(self._entries.index(before[0]))
+        else:
+            active = self._scene.labels.active
+            wanted = [entry for entry in (*before, active) if entry in self._entries]
+            self.labels.setCurrentIndex(self._entries.index(wanted[0]) if wanted else -1)
         self.labels.blockSignals(blocked)
+        self.refresh()
+
+    def _labels_chosen(self) -> None:
+        self._by_user = True
         self.refresh()
 
     @property
