@@ -65,10 +65,8 @@ class Bench:
     def labels(self, name: str = "labels") -> StraightLabels:
         """New labels of the slices of now."""
         path = self.folder / f"{name}.labels"
-        entry = StraightLabels(LabelArray.create(path, self.map.shape, np.uint64), self.map, name)
-        self.scene.labels.entries.append(entry)
-        self.scene.labels.changed.emit()
-        entry.array.changed.connect(lambda change: self.scene.labels.painted.emit(entry, change))
+        array = LabelArray.create(path, self.map.shape, np.uint64)
+        entry = self.scene.labels.add(array, self.map, name)
         self.settle()
         return entry
 

@@ -10,7 +10,7 @@ import pytest
 from tests.operations.qa.conftest import SHAPE, STEP, tissue
 from tests.widgets.qa.conftest import ENDS, Bench
 
-from napari_ouroboros import Cancelled
+from napari_ouroboros import Cancelled, SourceError
 from napari_ouroboros.operations.qa import geometry_checks, image_checks, label_checks
 from napari_ouroboros.widgets.qa import live_checks
 from napari_ouroboros.widgets.qa.model import NOTHING_SUSPICIOUS
@@ -140,20 +140,23 @@ class TestLabels:
         assert column.qa.checks.labels is None
         assert "earlier trace" in column.qa.labels_sentence
 
-    def test_broken_labels_are_named(self, column: Bench) -> None:
+    def test_broken_labels_are_named(self, column: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         entry = column.labels("axon")
+
+        def broken(*_: Any) -> None:
+            raise SourceError("the chunk c.2.0.0 of the labels is broken")
+
+        monkeypatch.setattr(type(entry.array), "read", broken)
         entry.array[20:24, 5:12, 5:12] = 1
         column.settle()
-        again = column.labels("copy")
-        again.array = type(entry.array).open(entry.array.path, cache_bytes=0)
-        (chunk,) = entry.array.path.glob("c.*")
-        chunk.write_bytes(b"no chunk")
-        column.scene.labels.entries.remove(again)
-        column.scene.labels.changed.emit()
-        column.scene.labels.entries.append(again)
-        column.scene.labels.changed.emit()
+        assert column.qa.labels_sentence == (
+            "The labels “axon” cannot be checked: the chunk c.2.0.0 of the labels is broken"
+        )
+        monkeypatch.undo()
+        entry.array[20:24, 5:12, 5:12] = 2
         column.settle()
-        assert column.qa.labels_sentence.startswith("The labels “copy” cannot be checked: ")
+        assert column.qa.checks is not None
+        equal(column.qa.checks.labels, label_checks(np.asarray(entry.array), column.map))
 
 
 class TestOnDemand:
@@ -272,6 +275,7 @@ class TestMeasuring:
         entry = column.labels()
         entry.array[10:20, 5:10, 5:10] = 2**64 - 1
         entry.array[30:40, 5:10, 5:10] = 3
+        column.settle()
         measuring.measure()
         column.settle()
         assert measuring.report is not None
@@ -287,6 +291,7 @@ class TestMeasuring:
         assert profile.slices.tolist() == list(range(10, 20))
         # A stroke makes it one of yesterday; the table is measured anew.
         entry.array[20, 5:10, 5:10] = 2**64 - 1
+        column.settle()
         assert not measuring.is_current
         measuring.write_csv(tmp_path / "m.csv")
         column.settle()
@@ -309,7 +314,6 @@ class TestMeasuring:
         entry.array[10:20, 5:10, 5:10] = 1
         column.qa.measuring.measure()
         column.settle()
-        column.scene.labels.entries.remove(entry)
-        column.scene.labels.changed.emit()
+        column.scene.labels.remove(entry)
         assert column.qa.measuring.report is None
         assert column.qa.measuring.profile() is None

@@ -172,7 +172,8 @@ def value_text(value: float, unit: Unit) -> str:
         large = value >= 100.0**power
         sign = "²" if power == 2 else "³"
         scaled = value / 1000.0**power if large else value
-        return f"{scaled:.4g} {'µm' if large else 'nm'}{sign}"
+        digits = 4 if power == 2 else 3
+        return f"{scaled:.{digits}g} {'µm' if large else 'nm'}{sign}"
     return f"{value:.4g}"
 
 
