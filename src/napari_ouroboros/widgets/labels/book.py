@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,10 @@ from psygnal import Signal
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.labels.history import History, Step
 from napari_ouroboros.widgets.labels.job_kinds import LabelWork
 from napari_ouroboros.widgets.labels.jobs import LabelJobs
-from napari_ouroboros.widgets.labels.straight_labels import OURS, StraightLabels, make_layer
+from napari_ouroboros.widgets.labels.straight_labels import StraightLabels, make_layer
 from napari_ouroboros.widgets.labels.watching import Watch
 
 if TYPE_CHECKING:
@@ -30,18 +30,6 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.trace.state import TraceState
 
 __all__ = ["LabelsBook", "StraightLabels"]
-
-#: So many comings and goings can be undone.
-_HISTORY = 100
-
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """Labels that have come or gone, and their place among the others."""
-
-    entry: StraightLabels
-    came: bool
-    index: int
 
 
 class _Bound:
@@ -91,8 +79,7 @@ class LabelsBook:
         self._work = LabelWork(self)
         self._bound: dict[StraightLabels, _Bound] = {}
         self._making = Worker("ouroboros-new-labels", scene.deliver, keep_all=True)
-        self._undo: list[_Step] = []
-        self._redo: list[_Step] = []
+        self._history = History()
         # New labels that wait for the map of the trace as it is now.
         self._wanted: list[tuple[str | None, np.dtype[Any]]] = []
         self._moving = False
@@ -197,7 +184,7 @@ class LabelsBook:
         for option, value in look.items():
             setattr(layer, option, value)
         self._put(entry, len(self.entries), layer)
-        self._remember(_Step(entry, True, len(self.entries) - 1))
+        self._remember(Step(entry, came=True, index=len(self.entries) - 1))
         if select and entry.layer is not None:
             self._straight.layers.selection.active = entry.layer
         return entry
@@ -205,7 +192,7 @@ class LabelsBook:
     def remove(self, entry: StraightLabels) -> None:
         """Remove labels from the window; what was painted stays on the disk, `undo` shows it."""
         if entry in self.entries:
-            self._remember(_Step(entry, False, self.entries.index(entry)))
+            self._remember(Step(entry, came=False, index=self.entries.index(entry)))
             self._take(entry)
 
     def rename(self, entry: StraightLabels, name: str) -> None:
@@ -217,18 +204,15 @@ class LabelsBook:
     @property
     def undo_text(self) -> str:
         """What `undo` would do: "Bring back nerve"; "" where there is nothing to undo."""
-        if not self._undo:
-            return ""
-        step = self._undo[-1]
-        return f"{'Remove' if step.came else 'Bring back'} {step.entry.name}"
+        return self._history.undo_text
 
     def undo(self) -> None:
         """Take back the last coming or going of labels; painting is the layers' own history."""
-        self._step(self._undo, self._redo, forwards=False)
+        self._step(self._history.undo, self._history.redo, forwards=False)
 
     def redo(self) -> None:
         """Do again what was undone last."""
-        self._step(self._redo, self._undo, forwards=True)
+        self._step(self._history.redo, self._history.undo, forwards=True)
 
     # -- long work ----------------------------------------------------------------------------
 
@@ -272,8 +256,16 @@ class LabelsBook:
         self._work.take_in(data, name, done)
 
     def replace(self, entry: StraightLabels, data: Any) -> None:
-        """Write other labels over an entry's: only what differs is written."""
-        self._work.replace(entry, data)
+        """Write other labels over an entry's: only what differs is written; `undo` undoes it."""
+        self._work.replace(entry, data, lambda held: self._remember(Step(entry, held=held)))
+
+    def duplicate(self, entry: StraightLabels) -> None:
+        """Add a copy of labels, which takes next to no room until one of the two is painted."""
+        self._work.duplicate(entry)
+
+    def merge(self, arrays: list[Any]) -> None:
+        """Add labels of the present trace made of several arrays, lowest first: upper ids count."""
+        self._work.merge(arrays)
 
     def cancel(self) -> None:
         """Stop what is being done at length."""
@@ -348,25 +340,30 @@ class LabelsBook:
         self.scene.work.note_edit()
         self.changed.emit()
 
-    def _remember(self, step: _Step) -> None:
-        self._undo.append(step)
-        self._redo.clear()
-        del self._undo[:-_HISTORY]
-        gone = set(self._bound) - set(self.entries) - {s.entry for s in self._undo}
-        for entry in gone:
+    def _remember(self, step: Step) -> None:
+        self._history.note(step)
+        for entry in set(self._bound) - set(self.entries) - self._history.entries:
             self._bound.pop(entry).close()
 
-    def _step(self, source: list[_Step], target: list[_Step], forwards: bool) -> None:
+    def _step(self, source: list[Step], target: list[Step], forwards: bool) -> None:
         if not source:
             return
-        step = source.pop()
-        target.append(step)
+        step = source[-1]
+        if step.held is not None:
+            self._work.put_back(step.entry, step.held, partial(self._put_back, source, target))
+            return
+        target.append(source.pop())
         if step.came == forwards:
             bound = self._bound[step.entry]
             bound.close()
             self._put(step.entry, min(step.index, len(self.entries)), bound.layer)
         elif step.entry in self.entries:
             self._take(step.entry)
+
+    def _put_back(self, source: list[Step], target: list[Step], held: LabelArray) -> None:
+        step = source.pop()
+        target.append(Step(step.entry, held=held))
+        self.changed.emit()
 
     def _show_or_park(self, entry: StraightLabels, state: LiveState) -> None:
         """Show labels of the map of now; others leave, hidden ones would still set the sliders."""
@@ -432,8 +429,3 @@ def _add(straight: Any, layer: Labels) -> None:
 
     places = [i for i, x in enumerate(straight.layers) if isinstance(x, Image | LabelsLayer)]
     add_quietly(straight, layer, max(places, default=-1) + 1)
-
-
-def is_ours(layer: Any) -> bool:
-    """Whether a layer says that it is one of ours."""
-    return OURS in layer.metadata

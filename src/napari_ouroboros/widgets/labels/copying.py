@@ -110,6 +110,50 @@ def write_all(stack: Any, array: LabelArray, cancel: Cancel, progress: Progress)
         progress(min(k + _SLAB, n), n)
 
 
+def write_over(
+    stack: Any, array: LabelArray, held: LabelArray, cancel: Cancel, progress: Progress
+) -> None:
+    """Write a stack over an array; an error, or cancel, leaves it as `held` has it."""
+    if stack.shape != array.shape:
+        raise UserError(
+            f"the new labels have {_text(stack.shape)} slices, rows and columns, not "
+            f"{_text(array.shape)}"
+        )
+    try:
+        write_all(stack, array, cancel, progress)
+    except BaseException:
+        n = array.shape[0]
+        for k in range(0, n, _SLAB):
+            array[k : k + _SLAB] = held.read(k, min(k + _SLAB, n))
+        shutil.rmtree(held.path, ignore_errors=True)
+        raise
+
+
+def merge_labels(
+    arrays: list[Any], new_store: Callable[[], Path], cancel: Cancel, progress: Progress
+) -> LabelArray:
+    """Make one array of several of one shape, the lowest first: the upper ids count."""
+    import numpy as np
+
+    from napari_ouroboros.volumes.labels.label_array import LabelArray
+    from napari_ouroboros.volumes.labels.label_stack import open_labels
+
+    stacks = [open_labels(array) for array in arrays]
+    wide = np.result_type(*(stack.out_dtype for stack in stacks))
+    n = stacks[0].shape[0]
+    with new_array(new_store, LabelArray.create, stacks[0].shape, wide) as merged:
+        for k in range(0, n, _SLAB):
+            if cancel.is_set():
+                raise Cancelled("merging the labels was cancelled")
+            slab = stacks[0].read(k, min(k + _SLAB, n)).astype(wide)
+            for stack in stacks[1:]:
+                upper = stack.read(k, min(k + _SLAB, n))
+                slab = np.where(upper != 0, upper, slab).astype(wide, copy=False)
+            merged[k : k + _SLAB] = slab
+            progress(min(k + _SLAB, n), n)
+    return merged
+
+
 @contextmanager
 def new_array(
     new_store: Callable[[], Path], create: Callable[..., LabelArray], *arguments: Any

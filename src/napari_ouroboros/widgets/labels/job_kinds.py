@@ -151,19 +151,61 @@ class LabelWork:
 
         self._soon(lambda: book.jobs.start(f"Taking over {name}", work, made, self._failed))
 
-    def replace(self, entry: StraightLabels, data: Any) -> None:
-        """See `LabelsBook.replace`."""
-        book = self.book
+    def replace(
+        self, entry: StraightLabels, data: Any, done: Callable[[LabelArray], object]
+    ) -> None:
+        """See `LabelsBook.replace`; `done` gets what they were before."""
+        self._write(f"Taking over {entry.name}", entry, data, done)
 
-        def work(cancel: Cancel, progress: Progress) -> None:
+    def put_back(
+        self, entry: StraightLabels, held: LabelArray, done: Callable[[LabelArray], object]
+    ) -> None:
+        """Write what labels were before; `done` gets what they were until now."""
+        self._write(f"Undoing in {entry.name}", entry, held, done)
+
+    def _write(
+        self, title: str, entry: StraightLabels, data: Any, done: Callable[[LabelArray], object]
+    ) -> None:
+        book, new_store = self.book, self.book.scene.work.new_store
+
+        def work(cancel: Cancel, progress: Progress) -> LabelArray:
             from napari_ouroboros.volumes.labels.label_stack import open_labels
-            from napari_ouroboros.widgets.labels.copying import write_all
+            from napari_ouroboros.widgets.labels.copying import write_over
 
-            write_all(open_labels(data), entry.array, cancel, progress)
+            held = entry.array.snapshot_to(new_store())
+            write_over(open_labels(data), entry.array, held, cancel, progress)
+            return held
 
-        self._soon(
-            lambda: book.jobs.start(f"Taking over {entry.name}", work, lambda _: None, self._failed)
-        )
+        self._soon(lambda: book.jobs.start(title, work, done, self._failed))
+
+    def duplicate(self, entry: StraightLabels) -> None:
+        """See `LabelsBook.duplicate`."""
+        book, new_store = self.book, self.book.scene.work.new_store
+
+        def work(cancel: Cancel, progress: Progress) -> LabelArray:
+            return entry.array.snapshot_to(new_store())
+
+        def done(array: LabelArray) -> None:
+            book.add(array, entry.map, f"{entry.name} copy", trace=entry.trace)
+
+        self._soon(lambda: book.jobs.start("Copying labels", work, done, self._failed))
+
+    def merge(self, arrays: list[Any]) -> None:
+        """See `LabelsBook.merge`."""
+        book, state = self.book, self.book.scene.live.state
+        map_, new_store = state.map, book.scene.work.new_store
+        if map_ is None:
+            raise UserError(state.problem)
+
+        def work(cancel: Cancel, progress: Progress) -> LabelArray:
+            from napari_ouroboros.widgets.labels.copying import merge_labels
+
+            return merge_labels(arrays, new_store, cancel, progress)
+
+        def done(array: LabelArray) -> None:
+            book.add(array, map_, "merged labels", select=True)
+
+        self._soon(lambda: book.jobs.start("Merging labels", work, done, self._failed))
 
     def forget(self, entry: StraightLabels) -> None:
         """The labels leave the view: what is being filled in ends and is taken back."""

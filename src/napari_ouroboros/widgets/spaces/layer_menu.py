@@ -17,6 +17,7 @@ from napari_ouroboros.widgets.spaces.second_window import open_in_window
 
 if TYPE_CHECKING:
     from napari_ouroboros.widgets.controls import Banner
+    from napari_ouroboros.widgets.labels import LabelsBook
     from napari_ouroboros.widgets.spaces.dock import StraightDock
 
 
@@ -39,6 +40,11 @@ class LayerMenu(QObject):
         self._list = dock.view.layers
         self._worker = Worker("ouroboros-save-layers", dock.scene.deliver, keep_all=True)
         self._list.viewport().installEventFilter(self)
+        # napari's own would be an array in memory, of whatever size, that no session keeps.
+        button = dock.view.layerButtons.newLabelsButton
+        button.clicked.disconnect()
+        button.clicked.connect(self._new_labels)
+        button.setToolTip("New labels for the slices of the present trace")
 
     @property
     def selected(self) -> list[Layer]:
@@ -56,7 +62,7 @@ class LayerMenu(QObject):
         for title, why, act in (
             ("Rename", one, self._rename),
             ("Duplicate", layer_actions.why_not_duplicate(chosen), self._duplicate),
-            ("Save…", none, self._save),
+            ("Save…", layer_actions.why_not_save(chosen), self._save),
             ("Delete", none, self._delete),
             ("Merge labels", layer_actions.why_not_merge(chosen), self._merge),
             ("Convert image / labels", layer_actions.why_not_convert(chosen), self._convert),
@@ -87,14 +93,21 @@ class LayerMenu(QObject):
         menu.popup(event.globalPosition().toPoint())
         return True
 
+    @property
+    def _book(self) -> LabelsBook:
+        return self._scene.labels
+
+    def _new_labels(self) -> None:
+        self._try(self._book.new)
+
     def _rename(self) -> None:
         self._list.edit(self._list.currentIndex())
 
     def _duplicate(self) -> None:
-        self._try(lambda: layer_actions.duplicate(self._model, self.selected))
+        self._try(lambda: layer_actions.duplicate(self._model, self.selected, self._book))
 
     def _merge(self) -> None:
-        self._try(lambda: layer_actions.merge(self._model, self.selected))
+        self._try(lambda: layer_actions.merge(self._model, self.selected, self._book))
 
     def _convert(self) -> None:
         self._try(lambda: layer_actions.convert(self._model, self.selected))
@@ -109,17 +122,28 @@ class LayerMenu(QObject):
     def _save(self) -> None:
         layers = self.selected
         names = ", ".join(layer.name for layer in layers)
-        path, _ = QFileDialog.getSaveFileName(self._dock(), f"Save {names}", layers[0].name)
+        name = layers[0].name
+        if self._book.entry_of(layers[0]) is not None:
+            name += ".tif"
+        path, _ = QFileDialog.getSaveFileName(self._dock(), f"Save {names}", name)
         if path:
             self.save(path, layers)
 
     def save(self, path: str, layers: list[Layer]) -> None:
-        """Write layers with napari's writers, off the GUI thread: all slices may have to come."""
+        """Write layers with napari's writers, off the GUI thread: all slices may have to come.
+
+        Labels of the book are written slab by slab, with their recipe beside them.
+        """
         from napari.plugins.io import save_layers
 
         self._banner.show_notice(f"Saving to {path} …")
+        entry = self._book.entry_of(layers[0]) if len(layers) == 1 else None
 
-        def write(_token: Token) -> list[str]:
+        def write(token: Token) -> list[str]:
+            if entry is not None:
+                from napari_ouroboros.widgets.labels.saving import save_labels
+
+                return save_labels(path, entry.array, entry.map, token)
             return list(save_layers(path, layers))
 
         def done(written: list[str]) -> None:

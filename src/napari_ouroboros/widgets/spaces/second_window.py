@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.qt import QtViewer
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QMainWindow
 
+from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets.spaces.canvas import look_away
 from napari_ouroboros.widgets.spaces.closing import on_window_closed
 from napari_ouroboros.widgets.spaces.helper_layer import is_helper
 from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
+from napari_ouroboros.widgets.spaces.taking_back import TakingBack
 from napari_ouroboros.widgets.spaces.twin_layers import TwinLayers, twin_of
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ def open_in_window(scene: Scene, show: bool = True) -> Viewer:
     """Open a second napari window on the straightened layers, over the same arrays.
 
     Layers that come later come there as well; removing one there leaves it here. Edits show in
-    both. What a plugin adds there stays there.
+    both. Labels of the same size that a plugin adds there are taken back here.
     """
     import napari
 
@@ -59,25 +62,45 @@ class _Link(QObject):
 
     def __init__(self, scene: Scene, viewer: Viewer, window: QMainWindow) -> None:
         super().__init__(window)
-        self._deliver = scene.deliver
+        self._deliver, self._book = scene.deliver, scene.labels
         self._straight = scene.straight
         self._viewer: Viewer | None = viewer
-        self._twins: list[TwinLayers] = []
+        self._twins: list[tuple[Layer, Layer, TwinLayers]] = []
+        self._taking = TakingBack(scene, viewer)
         self._straight.layers.events.inserted.connect(self._inserted)
+        self._straight.layers.events.removed.connect(self._removed)
 
     def add(self, layer: Layer) -> None:
         if self._viewer is None or is_helper(layer):
             return
+        if layer not in self._straight.layers or self._taking.has(layer):
+            return
         twin = twin_of(layer)
         self._viewer.add_layer(twin)
-        self._twins.append(TwinLayers(layer, twin, self._deliver))
+        self._twins.append((layer, twin, TwinLayers(layer, twin, self._deliver)))
+        entry = self._book.entry_of(layer)
+        if entry is not None:
+            self._taking.pair(twin, entry)
 
     def close(self) -> None:
         self._straight.layers.events.inserted.disconnect(self._inserted)
-        for twins in self._twins:
+        self._straight.layers.events.removed.disconnect(self._removed)
+        self._taking.close()
+        for _, _, twins in self._twins:
             twins.close()
         self._twins.clear()
         self._viewer = None
 
     def _inserted(self, event: Any) -> None:
-        self.add(event.value)
+        # What was taken back from there is known by then, and needs no second layer there.
+        self._deliver(partial(self.add, event.value))
+
+    def _removed(self, event: Any) -> None:
+        """Labels of an earlier trace do not lie on these slices; other layers stay there."""
+        for found in list(self._twins):
+            layer, twin, twins = found
+            if layer is event.value and isinstance(layer.data, LabelArray):
+                twins.close()
+                self._twins.remove(found)
+                if self._viewer is not None and twin in self._viewer.layers:
+                    self._viewer.layers.remove(twin)

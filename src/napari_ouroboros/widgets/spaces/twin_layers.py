@@ -7,6 +7,7 @@ from weakref import ref
 
 from napari.layers import Image, Labels, Layer
 
+from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets.spaces.soon import Soon
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ def twin_of(layer: Layer) -> Layer:
 
 class TwinLayers:
     """Keeps two layers that share an array alike.
+
+    Labels on disk tell of every write themselves, whoever writes; of other arrays the layers
+    tell. Another array in one layer becomes that of the other, too, except in the place of labels
+    on disk: these are their book's.
 
     Parameters
     ----------
@@ -51,6 +56,10 @@ class _Side:
             names = ("set_data",)
         if isinstance(source, Labels):
             names = ("set_data", "paint", "labels_update")
+        self._array = source.data if isinstance(source.data, LabelArray) else None
+        if self._array is not None:
+            names = ()
+            self._array.changed.connect(self._edited)
         self._emitters = [getattr(source.events, name) for name in names]
         for emitter in self._emitters:
             emitter.connect(self._edited)
@@ -62,10 +71,12 @@ class _Side:
         self._soon.close()
         for emitter in self._emitters:
             emitter.disconnect(self._edited)
+        if self._array is not None:
+            self._array.changed.disconnect(self._edited, missing_ok=True)
         source = self._source()
         if source is not None:
             source.events.data.disconnect(self._replaced)
-        self._emitters, self.other = [], None
+        self._emitters, self._array, self.other = [], None, None
 
     def _edited(self, _event: Any = None) -> None:
         if not self.deaf:
@@ -84,5 +95,7 @@ class _Side:
 
     def _replaced(self, _event: Any = None) -> None:
         source, target = self._source(), self._target()
-        if source is not None and target is not None and target.data is not source.data:
+        if source is None or target is None or target.data is source.data:
+            return
+        if not isinstance(target.data, LabelArray):
             target.data = source.data

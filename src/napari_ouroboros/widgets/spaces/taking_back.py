@@ -1,0 +1,107 @@
+"""Labels that somebody computes in the second window, brought back into the scene. No Qt."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from napari.layers import Labels, Layer
+
+from napari_ouroboros.errors import OuroborosError
+from napari_ouroboros.volumes.labels.label_array import LabelArray
+from napari_ouroboros.widgets.spaces.twin_layers import TwinLayers
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_ouroboros.widgets.labels import StraightLabels
+    from napari_ouroboros.widgets.scene import Scene
+
+
+class TakingBack:
+    """Makes labels of the book of what comes into another viewer in the shape of the slices.
+
+    The layer there then shows the very same array; what it gets afterwards, whole or stroke by
+    stroke, is in the book at once.
+
+    Parameters
+    ----------
+    scene : Scene
+    viewer : ViewerModel
+        The other one; held weakly.
+    """
+
+    def __init__(self, scene: Scene, viewer: ViewerModel) -> None:
+        self._book, self._live, self._deliver = scene.labels, scene.live, scene.deliver
+        self._viewer = ref(viewer)
+        self._pairs: list[tuple[Layer, StraightLabels]] = []
+        self._twins: list[TwinLayers] = []
+        self._coming: list[Layer] = []
+        self._closed = False
+        viewer.layers.events.inserted.connect(self._inserted)
+
+    def has(self, layer: Layer) -> bool:
+        """Whether a layer of the straightened space is shown there by the layer it came from."""
+        return any(entry.layer is layer for _, entry in self._pairs)
+
+    def pair(self, twin: Layer, entry: StraightLabels) -> None:
+        """Take what somebody puts in the place of the labels' array over into it."""
+        self._pairs.append((twin, entry))
+        twin.events.data.connect(self._replaced)
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self._closed = True
+        viewer = self._viewer()
+        if viewer is not None:
+            viewer.layers.events.inserted.disconnect(self._inserted)
+        for layer, _ in self._pairs:
+            layer.events.data.disconnect(self._replaced)
+        for twins in self._twins:
+            twins.close()
+        self._pairs, self._twins = [], []
+
+    def _inserted(self, event: Any) -> None:
+        layer, map_ = event.value, self._live.state.map
+        if not isinstance(layer, Labels) or isinstance(layer.data, LabelArray) or map_ is None:
+            return
+        # Not before its plugin, and napari, have finished with it.
+        if not layer.multiscale and tuple(layer.data.shape) == map_.shape:
+            self._deliver(partial(self._take, layer))
+
+    def _take(self, layer: Layer) -> None:
+        viewer = self._viewer()
+        if self._closed or viewer is None or layer not in viewer.layers:
+            return
+        self._coming.append(layer)
+        data = layer.data
+        try:
+            self._book.take_in(data, str(layer.name), partial(self._taken, layer, data))
+        except OuroborosError as error:
+            self._book.failed.emit(error)
+
+    def _taken(self, layer: Layer, data: Any, entry: StraightLabels) -> None:
+        self._coming.remove(layer)
+        viewer = self._viewer()
+        if self._closed or viewer is None or layer not in viewer.layers or entry.layer is None:
+            return
+        if layer.data is not data:  # its plugin has gone on meanwhile
+            self._book.replace(entry, layer.data)
+        layer.data = entry.array
+        for name in ("scale", "units", "axis_labels"):
+            setattr(layer, name, getattr(entry.layer, name))
+        self.pair(layer, entry)
+        self._twins.append(TwinLayers(entry.layer, layer, self._deliver))
+
+    def _replaced(self, event: Any) -> None:
+        """Somebody has put another array in the place of ours."""
+        for layer, entry in self._pairs:
+            data = layer.data
+            if layer is not event.source or data is entry.array:
+                continue
+            layer.data = entry.array
+            if tuple(data.shape) != entry.array.shape:
+                return
+            self._book.replace(entry, data)
+            return
