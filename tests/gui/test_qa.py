@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from oracles.precomputed import write_by_hand
 from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QApplication, QDockWidget
 from real_events import middle, qt_viewer, settle, wait_until
 from tests.operations.qa.conftest import CHUNK, SHAPE, STEP, tissue
 from tests.widgets.qa.conftest import ENDS
@@ -20,6 +23,7 @@ from napari_ouroboros.widgets.qa import QaDock
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import arrange
 from napari_ouroboros.widgets.spaces.straight_space import straight_grid
+from napari_ouroboros.widgets.straighten.strip_view import StripCanvas
 from napari_ouroboros.widgets.streaming import add_layers, prepare_volume
 
 N = SHAPE[0]
@@ -44,9 +48,8 @@ class Window:
         self.scene.traces.new(ENDS, "trace")
         docks = arrange(self.viewer)
         window = self.viewer.window._qt_window
-        self.dock = QaDock(self.viewer)
-        holder = self.viewer.window.add_dock_widget(self.dock, name="QA", area="right")
-        window.tabifyDockWidget(docks[-1], holder)
+        (self.dock,) = window.findChildren(QaDock)
+        (holder,) = [dock for dock in docks if dock.isAncestorOf(self.dock)]
         person.focus(window)
         wait_until(lambda: self.scene.qa.is_current and self.scene.qa.idle, "the checks")
         wait_until(lambda: self.scene.straight.layers, "the straightened image")
@@ -122,3 +125,49 @@ def test_click_keys_and_marks(qa_window: Window) -> None:
     person.click(table.viewport().mapToGlobal(cell))
     wait_until(lambda: scene.place.slice_index == 13, "slice 13")
     assert qa_window.shown == (13, 13)
+
+
+def flagged(strip: Any, k: int) -> bool:
+    """Whether the strip's ruler has a flag at a slice: orange or red."""
+    colour = strip.grab().toImage().pixelColor(round(strip.x_of(k)) - 2, strip.height() - 14)
+    return bool(colour.red() > 200 and colour.blue() < 80 and colour.green() < 180)
+
+
+def test_flags_on_the_strip(qa_window: Window) -> None:
+
+    (strip,) = [x for x in QApplication.allWidgets() if isinstance(x, StripCanvas)]
+    assert [k for k in range(N) if flagged(strip, k)] == []
+    qa_window.check_the_image()
+    qa_window.scene.qa.toggle_mark("bad", 40)
+    qa_window.scene.qa.toggle_mark("good", 5)
+    assert [k for k in range(N) if flagged(strip, k)] == [13, 31, 40]
+
+
+def test_a_closed_dock_is_gone_and_its_work_goes_on(qa_window: Window) -> None:
+    scene = qa_window.scene
+    signals = [
+        *(scene.qa.changed, scene.qa.marks_changed, scene.qa.said, scene.live.changed),
+        *(scene.place.slice_changed, scene.qa.measuring.changed, scene.qa.table.ended),
+    ]
+    jobs = (scene.qa.image, scene.qa.round_trip, scene.qa.measuring.job)
+    shown = [len(signal) for signal in signals]
+    holder = qa_window.dock.parentWidget()
+    while not isinstance(holder, QDockWidget):
+        holder = holder.parentWidget()
+    assert scene.qa.check_round_trip()
+    holder.hide()
+    settle()
+    hidden = [len(signal) for signal in signals]
+    assert all(a < b for a, b in zip(hidden, shown, strict=True))
+    holder.show()
+    holder.raise_()
+    wait_until(lambda: [len(signal) for signal in signals] == shown, "the dock listens again")
+    gone = weakref.ref(qa_window.dock)
+    qa_window.viewer.window.remove_dock_widget(qa_window.dock)
+    qa_window.dock.close()
+    qa_window.dock.deleteLater()
+    del qa_window.dock, holder
+    wait_until(lambda: gc.collect() >= 0 and gone() is None, "the dock to be gone")
+    assert [len(signal) for signal in signals] == hidden
+    assert [len(job.ended) for job in jobs] == [0, 0, 0]
+    wait_until(lambda: scene.qa.checks.round_trip is not None, "the round trip")

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from tests.operations.qa.conftest import STEP
+from tests.widgets.qa.conftest import Bench
 
 from napari_ouroboros import measure
 from napari_ouroboros.operations.measure_report import MeasureReport
@@ -14,8 +16,6 @@ from napari_ouroboros.operations.qa import Checks, suspicious
 from napari_ouroboros.widgets.qa.label_table import LabelTable
 from napari_ouroboros.widgets.qa.quantities import curves, profile_curves, value_text
 from napari_ouroboros.widgets.qa.slice_table import ALONG, COMMENT, MARK, SLICE, WHY, SliceTable
-from tests.operations.qa.conftest import STEP
-from tests.widgets.qa.conftest import Bench
 
 DOWN = Qt.SortOrder.DescendingOrder
 UP = Qt.SortOrder.AscendingOrder
