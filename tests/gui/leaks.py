@@ -38,7 +38,7 @@ class Alive:
         """What is still alive."""
         return [name for name, reference in self._references if reference() is not None]
 
-    def expect_gone(self, seconds: float = 2.0) -> None:
+    def expect_gone(self, seconds: float = 10.0) -> None:
         """Collect garbage until nothing is left; fail and say who holds what is."""
 
         def gone() -> bool:
@@ -156,7 +156,7 @@ class Workers:
         ]
         return sorted(threads) + [f"socket {each}" for each in self._open() - self._connections]
 
-    def expect_gone(self, seconds: float = 2.0) -> None:
+    def expect_gone(self, seconds: float = 10.0) -> None:
         """Fail unless everything that came since has gone by then."""
         try:
             wait_until(lambda: not self.left(), "threads and sockets to end", seconds)

@@ -172,6 +172,35 @@ class Person:
                 break
         self.click(QCursor.pos())
 
+    def click_at(
+        self, place: Callable[[], QPoint], button: str = "left", hold: str = "", times: int = 1
+    ) -> None:
+        """Click a place that may still be moving, where it has come to rest.
+
+        Parameters
+        ----------
+        place : callable
+            Says where on the screen it is now.
+        button, hold, times
+            As for `click`.
+        """
+        for _ in range(5):
+            self.move(wait_until(still(place), "a place to be still for a click"))
+            if place() == QCursor.pos():
+                break
+        self.click(QCursor.pos(), button, hold, times)
+
+    def click_world(self, model: Any, world: ArrayLike, **how: Any) -> None:
+        """Click a point of a viewer's world, once neither its canvas nor its camera moves."""
+        native = qt_viewer(model).canvas.native
+
+        def place() -> QPoint:
+            x, y = canvas_pixel(model, world)
+            return native.mapToGlobal(QPoint(round(x), round(y)))
+
+        self.move(wait_until(still(place), f"{world} to be still for a click"))
+        self.click_at(lambda: on_screen(model, world), **how)
+
     def drag(self, path: Sequence[QPoint], button: str = "left", hold: str = "") -> None:
         """Press at the first point, move along the others, release at the last."""
         with self.dragging(path, button, hold):
@@ -306,6 +335,19 @@ def resting(widget: QWidget, scroll: bool = True, seconds: float = 0.1) -> Calla
             area = area.parentWidget()
         point, now = middle(widget), time.monotonic()
         if point != last[0] or not on_top(widget, point):
+            last[:] = point, now
+        return point if now - last[1] > seconds else None
+
+    return look
+
+
+def still(place: Callable[[], QPoint], seconds: float = 0.1) -> Callable[[], QPoint | None]:
+    """A condition: where a place is, once it has been there for `seconds`."""
+    last: list[Any] = [None, 0.0]
+
+    def look() -> QPoint | None:
+        point, now = place(), time.monotonic()
+        if point != last[0]:
             last[:] = point, now
         return point if now - last[1] > seconds else None
 

@@ -5,6 +5,7 @@ The tests, the mutants and the script that makes the pictures of the docs tell t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
     QMenu,
+    QMenuBar,
     QScrollArea,
     QTabBar,
     QWidget,
@@ -26,6 +28,7 @@ from real_events import (
     on_screen,
     qt_viewer,
     settle,
+    still,
     wait_until,
     way,
     world_at,
@@ -86,8 +89,8 @@ class Story:
             for bar in self.window.findChildren(QTabBar):
                 titles = [bar.tabText(k) for k in range(bar.count())]
                 if bar.isVisible() and holder.windowTitle() in titles:
-                    at = bar.tabRect(titles.index(holder.windowTitle())).center()
-                    self.person.click(bar.mapToGlobal(at))
+                    index = titles.index(holder.windowTitle())
+                    self.person.click_at(tab_of(bar, index))
                     break
         wait_until(lambda: not widget.visibleRegion().isEmpty(), f"{holder.windowTitle()} in front")
         return widget
@@ -122,14 +125,14 @@ class Story:
         """Choose an entry of the menu bar."""
         bar = self.window.menuBar()
         (first,) = [a for a in bar.actions() if plain(a) == titles[0]]
-        self.person.click(bar.mapToGlobal(bar.actionGeometry(first).center()))
+        self.person.click_at(entry_of(bar, first))
         for title in titles[1:]:
             popup = wait_until(
                 lambda t=title: self._popup_with(t),
                 f"the menu with {title!r}",  # type: ignore[misc]
             )
             (action,) = [a for a in popup.actions() if plain(a) == title]
-            self.person.click(popup.mapToGlobal(popup.actionGeometry(action).center()))
+            self.person.click_at(entry_of(popup, action))
 
     @staticmethod
     def _popup_with(title: str) -> QMenu | None:
@@ -173,7 +176,7 @@ class Story:
     def append(self, world: Any) -> None:
         """Click a point of the volume's canvas."""
         n = len(self.points)
-        self.person.click(on_screen(self.viewer, world))
+        self.person.click_world(self.viewer, world)
         wait_until(lambda: len(self.points) == n + 1, "the point to be appended")
 
     def insert(self, world: Any) -> None:
@@ -182,7 +185,7 @@ class Story:
         self.press(dock.tools.tools["insert"])
         wait_until(lambda: self.scene.traces.tool == "insert", "the tool for inserting")
         n = len(self.points)
-        self.person.click(on_screen(self.viewer, world))
+        self.person.click_world(self.viewer, world)
         wait_until(lambda: len(self.points) == n + 1, "the point to be inserted")
 
     def drag(self, index: int, to: Any) -> None:
@@ -190,7 +193,9 @@ class Story:
         dock = self.bring_to_front(TraceDock)
         self.press(dock.tools.tools["move"])
         wait_until(lambda: self.scene.traces.tool == "move", "the tool for moving")
-        start = on_screen(self.viewer, self.points[index])
+        start = wait_until(
+            still(lambda: on_screen(self.viewer, self.points[index])), "the point to be still"
+        )
         with self.person.dragging(way(start, on_screen(self.viewer, to))):
             self.dragging = self.scene.traces.active.dragging
             wait_until(lambda: self.scene.live.state.dragging, "the map to follow the drag")
@@ -206,8 +211,9 @@ class Story:
     def go_to_slice(self, index: int) -> None:
         """Click on the strip along the curve."""
         canvas = self.strip
-        at = QPoint(round(canvas.x_of(index)), canvas.height() // 3)
-        self.person.click(canvas.mapToGlobal(at))
+        self.person.click_at(
+            lambda: canvas.mapToGlobal(QPoint(round(canvas.x_of(index)), canvas.height() // 3))
+        )
         wait_until(lambda: abs(self.scene.place.slice_index - index) <= 3, "the slice to be shown")
 
     def straighten_to(self, path: Path) -> None:
@@ -221,7 +227,7 @@ class Story:
         wait_until(run.job.button.isEnabled, "the button that runs")
         self.press(run.job.button)
         wait_until(lambda: "Shown: the result" in run.result.text(), "the result to be shown")
-        assert not run.job.running
+        wait_until(lambda: not run.job.running, "the job to be done")
 
     # -- what is there ----------------------------------------------------------------------
 
@@ -302,7 +308,10 @@ class Story:
         where = self.straight_image.data_to_world(
             (k, at[0] * self.scene.settings.height, at[1] * self.scene.settings.width)
         )
-        screen = on_screen(self.scene.straight, where)
+        screen = wait_until(
+            still(lambda: on_screen(self.scene.straight, where)),
+            "the straightened view to be still",
+        )
         assert native.rect().contains(native.mapFromGlobal(screen))
         self.person.move(screen)
         index = world_at(self.scene.straight, screen) / scale
@@ -323,9 +332,8 @@ class Story:
 
     def check_frame(self) -> None:
         """The rectangle of the shown slice is drawn where that slice lies in the volume."""
-        layer = self.helper("frame")
-        assert layer is not None, "no frame"
-        assert layer.visible
+        layer = wait_until(lambda: self.helper("frame"), "a frame", 5)
+        wait_until(lambda: layer.visible, "the frame to be seen", 5)
         map_, _ = self.truth()
         k = self.scene.place.slice_index
         h, w = self.scene.settings.height, self.scene.settings.width
@@ -333,9 +341,13 @@ class Story:
             [map_.to_volume((k, row, column)) for row, column in
              ((-0.49, -0.49), (-0.49, w - 0.51), (h - 0.51, w - 0.51), (h - 0.51, -0.49))]
         )  # fmt: skip
-        drawn = np.array([layer.data_to_world(start) for start in layer.data[lines.EDGES, 0]])
         shown = list(self.viewer.dims.displayed)
-        np.testing.assert_allclose(drawn[:, shown], corners[:, shown], atol=1.5 * map_.pitch_nm)
+
+        def away() -> float:
+            drawn = np.array([layer.data_to_world(start) for start in layer.data[lines.EDGES, 0]])
+            return float(np.abs(drawn[:, shown] - corners[:, shown]).max())
+
+        wait_until(lambda: away() <= 1.5 * map_.pitch_nm, "the frame to be at its slice", 5)
 
     @property
     def middle_of_canvas(self) -> QPoint:
@@ -354,6 +366,16 @@ class Story:
 
         found = [x for x in self.viewer.layers if is_helper(x) and word in x.name]
         return found[0] if found else None
+
+
+def tab_of(bar: QTabBar, index: int) -> Callable[[], QPoint]:
+    """Say where on the screen a tab is."""
+    return lambda: bar.mapToGlobal(bar.tabRect(index).center())
+
+
+def entry_of(menu: QMenu | QMenuBar, action: QAction) -> Callable[[], QPoint]:
+    """Say where on the screen an entry of a menu is."""
+    return lambda: menu.mapToGlobal(menu.actionGeometry(action).center())
 
 
 def plain(action: QAction) -> str:

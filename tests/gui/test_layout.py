@@ -68,18 +68,20 @@ def test_controls_and_sizes(window: Callable[..., Any], demo_nerve: Any, theme: 
     viewer.theme = theme
     qt_window = viewer.window._qt_window
     arrange(viewer)
-    settle(turns=10)
     # -- the window keeps its size, the canvases get theirs
     assert (qt_window.width(), qt_window.height()) == (1366, 768)
     scene = scene_of(viewer)
     ours = qt_viewer(scene.straight).canvas.native
     theirs = qt_viewer(viewer).canvas.native
+
+    def fit() -> bool:
+        small, large = sorted([ours.width(), theirs.width()])
+        return small >= 380 and (large >= 600 or small + large < 980)  # what the left leaves
+
     for _ in range(2):
-        widths = sorted([ours.width(), theirs.width()])
-        assert widths[0] >= 380
-        assert widths[1] >= 600 or sum(widths) < 980  # what the left column leaves
+        wait_until(fit, "the widths")
         flip(viewer)
-        settle(turns=10)
+    settle(turns=10)
     assert (qt_window.width(), qt_window.height()) == (1366, 768)
     tabs = {bar.tabText(k) for bar in qt_window.findChildren(QTabBar) for k in range(bar.count())}
     assert {"Open a volume", "Trace", "Straighten", "layer list"} <= tabs
@@ -118,7 +120,7 @@ def test_controls_and_sizes(window: Callable[..., Any], demo_nerve: Any, theme: 
         while not isinstance(holder, QDockWidget):
             holder = holder.parentWidget()
         holder.raise_()
-        settle(turns=5)
+        wait_until(lambda: not dock.visibleRegion().isEmpty(), "the dock in front")  # noqa: B023
         usable = [w for w in controls(dock) if w.isVisible() and w.isEnabled()]
         reached, widget = [], usable[0]
         for _ in range(2000):

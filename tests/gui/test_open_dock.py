@@ -117,7 +117,7 @@ def test_a_silent_server_can_be_cancelled_and_asked_again(
     # The thread that still waits holds nothing up.
     server.heal()
     QTest.mouseClick(dock.job.button, Qt.MouseButton.LeftButton)
-    settled(dock, 5.0)
+    settled(dock)
     assert [layer.name for layer in dock.scene.viewer.layers] == ["em"]
 
 

@@ -92,14 +92,15 @@ def test_the_sample_scene_opens_docks_and_nerve(viewer: Any, small_nerve: None) 
     dock = docks_of(viewer)["OpenDock"].findChild(OpenDock)
     assert dock is not None
     wait_until(
-        lambda: not dock.job.running and [x.name for x in viewer.layers][:3], "the nerve", 60.0
+        lambda: {"em", "truth", "trace"} <= {x.name for x in viewer.layers}, "the nerve", 60.0
     )
+    wait_until(lambda: not dock.job.running, "the opening to be done")
     assert dock.banner.text == ""
     names = [layer.name for layer in viewer.layers]
-    assert {"em", "truth", "trace"} <= set(names)
     assert "the demo nerve is being opened" not in names
-    assert scene.traces.active is not None
-    assert set(docks_of(viewer)) >= {"OpenDock", "TraceDock", "StraightenDock", "StraightDock"}
+    wait_until(lambda: scene.traces.active is not None, "the trace")
+    wanted = {"OpenDock", "TraceDock", "StraightenDock", "StraightDock"}
+    wait_until(lambda: set(docks_of(viewer)) >= wanted, "all docks")
 
 
 def test_open_all_arranged_leaves_only_the_docks(viewer: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from leaks import Alive, callbacks_of, grown, mouse_and_keys, viewer_emitters
 from napari.qt import QtViewer
 from qtpy.QtWidgets import QApplication, QDockWidget, QScrollArea
-from real_events import Person, canvas_pixel, on_screen, settle, wait_until
+from real_events import Person, canvas_pixel, on_screen, settle, still, wait_until
 from small_scene import make_scene
 
 from napari_ouroboros.volumes import open_volume
@@ -188,15 +188,14 @@ def test_real_hovering_moves_the_other_spaces_mark(window: Any, person: Person) 
     wait_until(lambda: dock.links.idle and dock.links.warm.map, "the map")
     index = np.array([20, 25.0, 12.0])
     world = index * window.image.scale
-    person.move(on_screen(scene.straight, world))
+    person.move(wait_until(still(lambda: on_screen(scene.straight, world)), "the view at rest"))
     mark = dock.links.cursor.volume_mark
     wait_until(lambda: mark.visible, "the mark")
     wanted = scene.live.state.map.to_volume(index)
     # To a canvas pixel of the straightened view.
     step = 1.5 / scene.straight.scene.camera.zoom
-    wait_until(lambda: np.allclose(scene.place.nm, wanted, rtol=0, atol=step), "the place", 2)
-    np.testing.assert_allclose(scene.place.nm, wanted, atol=step)
-    assert "slice 20, row 25, column 12" in dock.bar.labels[1].text()
+    wait_until(lambda: np.allclose(scene.place.nm, wanted, rtol=0, atol=step), "the place")
+    wait_until(lambda: "slice 20, row 25, column 12" in dock.bar.labels[1].text(), "the line")
     person.move(on_screen(viewer, wanted))
     other = dock.links.cursor.straight_mark
     wait_until(lambda: other.visible and not mark.visible, "the other mark")
@@ -247,7 +246,7 @@ def test_a_closed_window_leaves_no_canvas_model_or_layer(
     other = open_window(make_napari_viewer, tmp_path / "b")
     alive = Alive()
     _use_and_close(open_window(make_napari_viewer, tmp_path / "a"), alive)
-    alive.expect_gone(5)
+    alive.expect_gone()
     # The other one goes on.
     there = scene_of(other)
     assert there.live.state.map is not None
@@ -277,7 +276,7 @@ def test_another_window_shows_the_same_arrays_and_both_follow_edits(
     )
     alive = Alive()
     _work_in_second(open_in_window(scene), labels, scene.straight, alive)
-    alive.expect_gone(5)
+    alive.expect_gone()
     labels.paint((2, 20, 20), 7)
 
 
@@ -357,7 +356,8 @@ def test_paste_goes_there_in_both_canvases(window: Any, person: Person) -> None:
     person.type(", ".join(f"{v:.1f}" for v in nm) + " nm")
     person.key("Return")
     wait_until(lambda: scene.place.slice_index == 30, "the slice")
-    assert abs(viewer.dims.point[0] - nm[0]) <= viewer.dims.range[0].step / 2 + 1e-6
+    half = viewer.dims.range[0].step / 2 + 1e-6
+    wait_until(lambda: abs(viewer.dims.point[0] - nm[0]) <= half, "the plane of the volume")
     dock.bar.copy()
     clipboard = QApplication.clipboard()
     assert clipboard is not None

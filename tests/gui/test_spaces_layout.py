@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QDockWidget
-from real_events import qt_viewer, settle, wait_until
+from real_events import qt_viewer, settle, still, wait_until
 from test_spaces import dock_in, open_window, with_image
 
 from napari_ouroboros.widgets.open import OpenDock
@@ -40,6 +40,16 @@ def size(widget: Any) -> tuple[int, int]:
     return widget.width(), widget.height()
 
 
+def resting_size(widget: Any) -> tuple[int, int]:
+    """Once nothing changes it any more."""
+    found = wait_until(still(lambda: QPoint(*size(widget))), "the size to be still")
+    return found.x(), found.y()
+
+
+def alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return abs(one[0] - other[0]) <= 2 and abs(one[1] - other[1]) <= 4
+
+
 def test_the_straightened_canvas_has_the_height_and_both_have_the_width(window: Any) -> None:
     ours, theirs = window.ours, window.theirs
     points = next(x for x in window.viewer.layers if x.name == "trace")
@@ -53,7 +63,8 @@ def test_the_straightened_canvas_has_the_height_and_both_have_the_width(window: 
             "the widths",
         )
         wait_until(lambda: ours.height() >= height, "the height")  # noqa: B023
-        assert 58 <= window.dock.strip.view.canvas.height() <= 100
+        strip = window.dock.strip.view.canvas
+        wait_until(lambda: 58 <= strip.height() <= 100, "the strip's height")  # noqa: B023
         assert size(window.main) == (1366, 768)
 
 
@@ -61,24 +72,21 @@ def test_a_flip_and_back_gives_what_the_user_had_dragged(window: Any) -> None:
     frame = docked(window.dock)
     window.main.resizeDocks([frame], [500], Qt.Orientation.Horizontal)
     wait_until(lambda: frame.width() == 500, "the dock as it was dragged")
-    dragged = size(window.ours)
+    dragged = resting_size(window.ours)
     flip(window.viewer)
     wait_until(lambda: window.ours.width() >= 600, "the flip")
-    flipped = size(window.ours)
+    flipped = resting_size(window.ours)
     for _ in range(3):
         flip(window.viewer)
-        wait_until(lambda: abs(window.ours.width() - dragged[0]) <= 2, "the dragged width")
-        assert abs(window.ours.height() - dragged[1]) <= 4
+        wait_until(lambda: alike(size(window.ours), dragged), "the size that was dragged")
         flip(window.viewer)
-        wait_until(lambda: abs(window.ours.width() - flipped[0]) <= 2, "the flipped width")
-        assert abs(window.ours.height() - flipped[1]) <= 4
+        wait_until(lambda: alike(size(window.ours), flipped), "the size of the flip")
 
 
 def test_a_folded_strip_gives_its_height_to_the_canvas_and_takes_it_back(window: Any) -> None:
     strip, ours = window.dock.strip, window.ours
     wait_until(lambda: window.scene.live.idle and window.dock.links.idle, "the links")
-    settle(turns=20)
-    before = ours.height()
+    _, before = resting_size(ours)
     picture = strip.view.canvas.height()
     strip.button.click()
     wait_until(lambda: ours.height() >= before + picture, "the canvas to grow")
