@@ -50,7 +50,9 @@ class _Watch(QObject):
         self._looks.timeout.connect(self._look)
         self._session = SessionWindow(window, viewer)
         # napari closes its canvas first when a program closes the window.
-        for watched in (window, window.findChild(QtViewer)):
+        centre = window.centralWidget()
+        canvas = None if centre is None else centre.findChild(QtViewer)
+        for watched in (window, canvas):
             if watched is not None:
                 watched.installEventFilter(self)
 
