@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_ouroboros.widgets.controls import Banner, EmptyState, ScrollDock, named
+from napari_ouroboros.widgets.controls import Banner, EmptyState, ScrollDock, named, show_soon
 from napari_ouroboros.widgets.home.points_form import PointsForm
 from napari_ouroboros.widgets.home.run_form import HomeForm
 from napari_ouroboros.widgets.labels.form import LabelsForm
@@ -48,8 +48,10 @@ class BackprojectDock(ScrollDock):
         self.section("Bring home", self.home)
         self.section("Points", self.points)
         self.live.toggled.connect(self._toggle)
-        for form in (self.labels, self.home, self.points):
+        self.home.failed.connect(self._run_failed)
+        for form in (self.labels, self.points):
             form.failed.connect(self._failed)
+        for form in (self.labels, self.home, self.points):
             form.said.connect(self.banner.show_notice)
 
     def attach(self) -> None:
@@ -87,3 +89,8 @@ class BackprojectDock(ScrollDock):
 
     def _failed(self, error: Exception) -> None:
         self.banner.show_exception(error)
+        show_soon(self.banner)
+
+    def _run_failed(self, error: Exception) -> None:
+        self.banner.show_exception(error, retry=self.home.run)
+        show_soon(self.banner)
