@@ -214,6 +214,13 @@ class LabelsBook:
         """Do again what was undone last."""
         self._step(self._history.redo, self._history.undo, forwards=True)
 
+    def forget_history(self) -> None:
+        """Let nothing be undone any more: what has gone is gone."""
+        self._history = History()
+        for entry in set(self._bound) - set(self.entries):
+            self._bound.pop(entry).close()
+        self.changed.emit()
+
     # -- long work ----------------------------------------------------------------------------
 
     def load(self, path: str, recipe: str | None = None) -> None:
