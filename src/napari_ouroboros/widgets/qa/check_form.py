@@ -53,12 +53,11 @@ class CheckForm(QWidget):
         qa = scene.qa
         self.image.run.connect(qa.check_image)
         self.round_trip.run.connect(qa.check_round_trip)
-        kept = "Cancelled; what had come by then is shown."
         self.links = [
             JobLink(self.image, qa.image, "slices", "Checking the image",
-                    "All slices have been looked at.", self.failed.emit, kept),
+                    "All slices have been looked at.", self.failed.emit),
             JobLink(self.round_trip, qa.round_trip, "parts", "Following samples",
-                    "All slices have been followed.", self.failed.emit, kept),
+                    "All slices have been followed.", self.failed.emit),
         ]  # fmt: skip
         tab_order(
             self.image.button, self.image.cancel_button,
@@ -80,10 +79,15 @@ class CheckForm(QWidget):
 
     def refresh(self) -> None:
         """Show how things are."""
-        qa, state = self._scene.qa, self._scene.live.state
-        why = state.problem or "The slices are being made."
-        for row in (self.image, self.round_trip):
-            row.set_ready(qa.is_current, why)
+        qa = self._scene.qa
+        checks = qa.checks
+        for row, found in (
+            (self.image, checks and checks.image),
+            (self.round_trip, checks and checks.round_trip),
+        ):
+            row.set_ready(qa.is_current, qa.why_not)
+            if found is None and not row.running:
+                row.finish()  # what it says was said of other slices
         self.labels.setText(qa.labels_sentence)
         self.labels.setVisible(bool(qa.labels_sentence) and qa.checks is not None)
         self._ask_cost()

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from napari_ouroboros.errors import Cancelled
-from napari_ouroboros.widgets.controls import Banner, EmptyState, ScrollDock, tab_order
+from napari_ouroboros.widgets.controls import (
+    Banner,
+    EmptyState,
+    ScrollDock,
+    tab_order,
+    wrapping_label,
+)
 from napari_ouroboros.widgets.qa.check_form import CheckForm
 from napari_ouroboros.widgets.qa.measure_form import MeasureForm
 from napari_ouroboros.widgets.qa.path_form import PathForm
@@ -36,14 +42,16 @@ class QaDock(ScrollDock):
         self.scene = scene_of(napari_viewer)
         self.banner = Banner()
         self.state = EmptyState("")
+        self.lost = wrapping_label()
         self.path = PathForm(self.scene)
         self.slice = SliceForm(self.scene)
         self.checks = CheckForm(self.scene)
         self.measures = MeasureForm(self.scene)
         self.column.addWidget(self.banner)
         self.column.addWidget(self.state)
-        for widget in (self.slice, self.path.quantity, self.path.plot):
+        for widget in (self.slice, self.lost, self.path.quantity, self.path.plot):
             self.column.addWidget(widget)
+        self.lost.hide()
         self.section("Check", self.checks)
         self.section("All slices", self.path.row, self.path.table)
         self.section("Measure", self.measures)
@@ -51,6 +59,7 @@ class QaDock(ScrollDock):
         tab_order(self.path.only, self.path.write, self.path.table)
         self.checks.failed.connect(self._failed)
         self.measures.failed.connect(self._failed)
+        self.measures.picked.connect(self.path.show_profile)
         for form in (self.checks, self.measures):
             for link in form.links:
                 self.at_end(link.close)
@@ -62,7 +71,6 @@ class QaDock(ScrollDock):
             form.attach()
         qa = self.scene.qa
         qa.changed.connect(self._changed)
-        qa.said.connect(self._said)
         qa.table.ended.connect(self._table_ended)
         self.scene.live.changed.connect(self._changed)
         self._changed()
@@ -73,7 +81,6 @@ class QaDock(ScrollDock):
             form.detach()
         qa = self.scene.qa
         qa.changed.disconnect(self._changed)
-        qa.said.disconnect(self._said)
         qa.table.ended.disconnect(self._table_ended)
         self.scene.live.changed.disconnect(self._changed)
 
@@ -84,15 +91,16 @@ class QaDock(ScrollDock):
         self.state.setVisible(none)
         for widget in (self.slice, self.path.quantity, self.path.plot):
             widget.setVisible(not none)
-
-    def _said(self, text: str) -> None:
-        self.banner.show_notice(text)
+        lost = self.scene.qa.book.lost
+        which = "1 mark has" if lost == 1 else f"{lost} marks have"
+        self.lost.setText(f"{which} no slice: the trace does not pass there any more.")
+        self.lost.setVisible(lost > 0)
 
     def _failed(self, error: Exception) -> None:
         self.banner.show_exception(error)
 
     def _table_ended(self, error: object) -> None:
         if error is None:
-            self._said("The table of slices was written.")
+            self.banner.show_notice("The table of slices was written.")
         elif isinstance(error, Exception) and not isinstance(error, Cancelled):
             self._failed(error)

@@ -33,6 +33,8 @@ class MeasureForm(QWidget):
     scene : Scene
     """
 
+    #: The user has picked a label.
+    picked = Signal()
     #: It has failed: the exception.
     failed = Signal(object)
 
@@ -123,6 +125,7 @@ class MeasureForm(QWidget):
 
     def _chosen(self, index: QModelIndex) -> None:
         self._scene.qa.measuring.label = self.labels.label_of(index.row())
+        self.picked.emit()
 
     def _write(self, *_: Any) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Write the measures", "measures.csv", "*.csv")

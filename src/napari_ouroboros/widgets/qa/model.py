@@ -34,6 +34,7 @@ C = TypeVar("C", "ImageChecks", "RoundTripChecks")
 _SHOWN_EVERY = 0.25
 #: For chunks while the image is checked (bytes): each is needed for a few slices only.
 _MEMORY = 256 * 2**20
+MAKING = "The slices are being made."
 NOTHING_SUSPICIOUS = "No slice is suspicious, as far as it has been checked."
 
 
@@ -57,7 +58,7 @@ class QaModel:
     #: More is known of the slices, or they are others.
     changed = Signal()
     marks_changed = Signal()
-    #: A line for the user.
+    #: A line for the user: an edit of the trace has left marks without a slice.
     said = Signal(str)
 
     def __init__(self, scene: Scene) -> None:
@@ -125,6 +126,11 @@ class QaModel:
         return self.book.marks
 
     @property
+    def why_not(self) -> str:
+        """Why nothing can be said of the slices that are shown; "" where it can."""
+        return "" if self.is_current else self.scene.live.state.problem or MAKING
+
+    @property
     def is_current(self) -> bool:
         """Whether all this is of the slices that are shown."""
         scene = self._scene()
@@ -143,22 +149,21 @@ class QaModel:
         place = self.scene.place
         k = following(self.reasons, place.slice_index, step) if self.reasons else None
         if k is None:
-            self.said.emit(NOTHING_SUSPICIOUS)
             return False
         place.go_to_slice(k)
         return True
 
     # -- marks ----------------------------------------------------------------------------
 
-    def toggle_mark(self, verdict: Verdict, k: int | None = None) -> None:
+    def toggle_mark(self, verdict: Verdict, k: int | None = None) -> bool:
         """Mark a slice, by default the one that is shown; once more takes the mark away.
 
-        The comment stays when good becomes bad, and comes back when a mark does.
+        The comment stays when good becomes bad, and comes back when a mark does. False: there is
+        no such slice at the moment.
         """
         k = self.scene.place.slice_index if k is None else k
-        if self.marks is None or not self.is_current:
-            self.said.emit(self.scene.live.state.problem or "The slices are being made.")
-            return
+        if self.marks is None or not self.is_current or not 0 <= k < len(self.reasons):
+            return False
         mark = self.marks.get(k)
         if mark is not None and mark.verdict == verdict:
             self._comments[k] = mark.comment
@@ -166,6 +171,7 @@ class QaModel:
         else:
             comment = self._comments.pop(k, "") if mark is None else mark.comment
             self.book.mark(k, verdict, comment)
+        return True
 
     def set_comment(self, k: int, comment: str) -> None:
         """Say something of a slice that is marked."""

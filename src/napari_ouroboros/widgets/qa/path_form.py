@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QPush
 
 from napari_ouroboros.widgets.controls import named, set_ready
 from napari_ouroboros.widgets.qa.plot import PathPlot
-from napari_ouroboros.widgets.qa.quantities import Curve, curves, profile_curves
+from napari_ouroboros.widgets.qa.quantities import MEASURED, Curve, curves, profile_curves
 from napari_ouroboros.widgets.qa.slice_table import SliceTable
 from napari_ouroboros.widgets.qa.table_view import TableView
 
@@ -109,6 +109,11 @@ class PathForm:
         """Draw a quantity, if it is there."""
         self._key = key
         self._offer(curves(self._scene.qa.checks))
+
+    def show_profile(self) -> None:
+        """Draw something of the measured label, if nothing of it is drawn."""
+        if not self._key.startswith(MEASURED):
+            self.choose(f"{MEASURED}diameter_nm")
 
     def _offer(self, known: list[Curve]) -> None:
         """List what can be drawn, and draw what was chosen, or the first."""

@@ -123,6 +123,8 @@ _ALL: tuple[tuple[Quantity, _Values], ...] = (
     ),
 )  # fmt: skip
 
+#: With this the keys of what was measured begin.
+MEASURED = "measured "
 #: What a measured label has along the path: attribute of `SliceMeasures`, title, unit.
 _MEASURED: tuple[tuple[str, str, Unit], ...] = (
     ("diameter_nm", "diameter", "nm"),
@@ -152,7 +154,7 @@ def profile_curves(label: int, profile: SliceMeasures, n: int) -> list[Curve]:
         values[profile.slices] = getattr(profile, attribute)
         title = f"Label {label}: {name}"
         about = f"The {name} of this label in the slice, as it was measured."
-        found.append(Curve(Quantity(f"measured {attribute}", title, name, unit, about), values))
+        found.append(Curve(Quantity(MEASURED + attribute, title, name, unit, about), values))
     return found
 
 

@@ -110,7 +110,7 @@ class SliceForm(QWidget):
         for button in (self.previous, self.next):
             set_ready(button, known and count > 0, "No slice is suspicious so far.")
         for button, verdict in ((self.good, "good"), (self.bad, "bad")):
-            set_ready(button, known, self._scene.live.state.problem or "The slices are being made.")
+            set_ready(button, known, qa.why_not)
             button.setChecked(mark is not None and mark.verdict == verdict)
         set_ready(self.comment, mark is not None, _NO_MARK)
         text = "" if mark is None else mark.comment

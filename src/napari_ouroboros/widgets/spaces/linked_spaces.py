@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from napari_ouroboros.errors import OuroborosError, one_line
 from napari_ouroboros.widgets import keys
+from napari_ouroboros.widgets.qa.model import NOTHING_SUSPICIOUS
 from napari_ouroboros.widgets.spaces.curve_layer import CurveLayer
 from napari_ouroboros.widgets.spaces.linked_cursor import LinkedCursor
 from napari_ouroboros.widgets.spaces.linked_slices import STRAIGHTENED, LinkedSlices
@@ -19,6 +20,7 @@ from napari_ouroboros.widgets.spaces.warm_map import WarmMap
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
+    from napari_ouroboros.operations.marks import Verdict
     from napari_ouroboros.widgets.scene import Scene
     from napari_ouroboros.widgets.trace.model import TraceModel
 
@@ -39,7 +41,7 @@ class LinkedSpaces:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._viewer = scene.viewer
-        # Asked by keys, it answers where keys answer.
+        # Marks that an edit of the trace leaves without a slice.
         scene.qa.said.connect(self.said.emit)
         self.warm = WarmMap(scene.live, scene.deliver)
         self.slices = LinkedSlices(scene)
@@ -92,16 +94,24 @@ class LinkedSpaces:
         self.slices.step(-1)
 
     def _next_suspicious(self, _viewer: Any = None) -> None:
-        self._scene.qa.go_to_suspicious(1)
+        self._to_suspicious(1)
 
     def _previous_suspicious(self, _viewer: Any = None) -> None:
-        self._scene.qa.go_to_suspicious(-1)
+        self._to_suspicious(-1)
+
+    def _to_suspicious(self, step: int) -> None:
+        if not self._scene.qa.go_to_suspicious(step):
+            self.said.emit(self._scene.qa.why_not or NOTHING_SUSPICIOUS)
 
     def _mark_good(self, _viewer: Any = None) -> None:
-        self._scene.qa.toggle_mark("good")
+        self._mark("good")
 
     def _mark_bad(self, _viewer: Any = None) -> None:
-        self._scene.qa.toggle_mark("bad")
+        self._mark("bad")
+
+    def _mark(self, verdict: Verdict) -> None:
+        if not self._scene.qa.toggle_mark(verdict):
+            self.said.emit(self._scene.qa.why_not)
 
     def _undo(self, _viewer: Any = None) -> None:
         if self._scene.traces.active is not None:
