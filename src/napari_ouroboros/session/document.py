@@ -133,6 +133,8 @@ class LabelsEntry:
         The id that is painted.
     trace : int or None
         Index of the trace whose space it is, in the document's traces.
+    made_along : TraceEntry or None
+        The trace as it was when the map was made, where that is known.
     """
 
     name: str
@@ -146,6 +148,7 @@ class LabelsEntry:
     colours: tuple[LabelColour, ...] = ()
     selected: int = 1
     trace: int | None = None
+    made_along: TraceEntry | None = None
 
     def __post_init__(self) -> None:
         check_store(self.store)

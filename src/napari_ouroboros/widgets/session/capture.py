@@ -102,6 +102,7 @@ class TakenLabels:
     dtype: str
     shape: tuple[int, int, int]
     look: LabelsLook
+    trace: TraceState | None
 
     def entry(self, recipes: Recipes, store: str) -> LabelsEntry:
         """Make its part of a document."""
@@ -117,6 +118,8 @@ class TakenLabels:
             look.seed,
             look.chosen_colours(),
             look.selected,
+            None,
+            None if self.trace is None else TakenTrace("", self.trace, False, True).entry(),
         )
 
 
@@ -203,6 +206,7 @@ def capture(
                 array.dtype.name,
                 array.shape,
                 look or LabelsLook(),
+                entry.trace,
             )
         )
     front = "straightened" if in_front == "straightened" else "volume"

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_ouroboros.volumes.labels.label_array import LabelArray
     from napari_ouroboros.widgets.background import Token
     from napari_ouroboros.widgets.scene.scene import Scene
+    from napari_ouroboros.widgets.trace.state import TraceState
 
 Report = Callable[[int, int], None]
 
@@ -155,7 +156,7 @@ def _open_labels(entry: LabelsEntry, folder: WorkingFolder) -> tuple[LabelArray,
     from napari_ouroboros.volumes.labels.label_array import LabelArray
 
     map_ = recipe.from_dict(entry.recipe, f"the recipe of the labels {entry.name!r}")
-    _ = map_.frames  # here, not in the GUI thread
+    _ = map_.recipe_hash  # here, not in the GUI thread
     return LabelArray.open(folder.store(entry.store)), map_
 
 
@@ -184,6 +185,8 @@ def steps(
         todo.append(partial(_add_trace, scene, trace, late))
     for entry, array, map_ in ready.labels:
         todo.append(partial(_add_labels, scene, entry, array, map_))
+    # Undoing would bring labels back whose store goes with the folder that was left.
+    todo.append(scene.labels.forget_history)
     todo.append(lambda: _keep_waiting(scene, replace(ready.missing, traces=tuple(late))))
     todo.append(partial(_go_there, scene, document, show_front))
     return todo
@@ -228,14 +231,11 @@ def _add_layer(scene: Scene, layer: LayerData) -> None:
 
 
 def _add_trace(scene: Scene, entry: TraceEntry, late: list[TraceEntry]) -> None:
-    from napari_ouroboros.widgets.trace.state import Keyframe, TraceState
-
     if scene.reference is None:
         late.append(entry)  # it has no place in the window without a volume
         return
     before = scene.traces.active
-    keyframes = [Keyframe(key.s_nm, key.degrees, key.by_user) for key in entry.keyframes]
-    state = TraceState(entry.points_nm, entry.closed, entry.tolerance_nm, entry.up, keyframes)
+    state = _state(entry)
     model = scene.traces.new(state.points_nm, entry.name)
     model.begin_with(state)
     layer = scene.traces.layer_of(model)
@@ -246,8 +246,16 @@ def _add_trace(scene: Scene, entry: TraceEntry, late: list[TraceEntry]) -> None:
         scene.traces.active = before
 
 
+def _state(entry: TraceEntry) -> TraceState:
+    from napari_ouroboros.widgets.trace.state import Keyframe, TraceState
+
+    keyframes = [Keyframe(key.s_nm, key.degrees, key.by_user) for key in entry.keyframes]
+    return TraceState(entry.points_nm, entry.closed, entry.tolerance_nm, entry.up, keyframes)
+
+
 def _add_labels(scene: Scene, entry: LabelsEntry, array: LabelArray, map_: Straightening) -> None:
-    found = scene.labels.add(array, map_, entry.name)
+    trace = None if entry.made_along is None else _state(entry.made_along)
+    found = scene.labels.add(array, map_, entry.name, trace=trace)
     colours = {colour.label: colour.rgba for colour in entry.colours} or None
     look = LabelsLook(entry.visible, entry.opacity, entry.selected, entry.seed, colours)
     scene.work.want_look(found, look)

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -236,11 +237,14 @@ class Work:
         return found
 
     def document(self, captured: Captured, folder: WorkingFolder) -> SessionDocument:
-        """Make the document of what was captured; labels elsewhere on the disk are left out.
+        """Make the document of what was captured, without what is not kept.
 
-        Not in the GUI thread.
+        Labels elsewhere on the disk have their own place; results that are shown from the working
+        folder go with it, and are computed again. Not in the GUI thread.
         """
-        return captured.document(self._recipes, partial(_store_in, folder.path))
+        found = captured.document(self._recipes, partial(_store_in, folder.path))
+        kept = tuple(s for s in found.sources if str(folder.path) not in s.url)
+        return replace(found, sources=kept)
 
     def _begin(self) -> None:
         self.folder().note_unsaved()
