@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 from gui_watcher import Watcher
+from qtpy.compat import isalive
+from qtpy.QtWidgets import QMessageBox
 from real_events import Person, Waited, on_screen, qt_viewer, settle, wait_until, way
 from scene_server import served as serve
 from story import Story
 
 from napari_ouroboros import backproject, open_volume
+from napari_ouroboros.operations import backproject_job
 from napari_ouroboros.widgets import streaming
+from napari_ouroboros.widgets.home import BackprojectDock
 from napari_ouroboros.widgets.labels.book import StraightLabels
 from napari_ouroboros.widgets.spaces import arrange
+from napari_ouroboros.widgets.spaces.closing import watch_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::napari_ouroboros.Notice")
 
@@ -169,3 +175,50 @@ def test_with_the_overlay_off_it_is_not_seen(
                 lambda: (np.asarray(layer._slice.image.raw) == 5).any(), "the stroke", seconds=1.5
             )
         assert layer not in story.viewer.layers
+
+
+def test_closing_during_a_backprojection(
+    window: Callable[..., Any],
+    person: Person,
+    demo_nerve: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is asked; on yes nothing is left that looks finished, and no thread."""
+    begun = threading.Event()
+    usual = backproject_job.BackprojectJob._write_unit
+
+    def slowly(self: Any, blocks: Any, cancel: Any) -> None:
+        usual(self, blocks, cancel)
+        begun.set()
+        while not cancel.is_set():
+            threading.Event().wait(0.005)
+
+    monkeypatch.setattr(backproject_job.BackprojectJob, "_write_unit", slowly)
+    (tmp_path / "to").mkdir()
+    with serve(demo_nerve, latency=0.0) as near:
+        story, entry = told(window, person, near)
+        entry.array[100:400, 20:60, 20:60] = BIG
+        dock = story.bring_to_front(BackprojectDock)
+        form = dock.home
+        form.destination.path.setText(str(tmp_path / "to" / "home"))
+        form.destination.path.editingFinished.emit()
+        story.press(form.job.button)
+        wait_until(begun.is_set, "the backprojection")
+        qt, viewer = story.window, story.viewer
+        watch = watch_of(qt, viewer)
+        qt.close(quit_app=False, confirm_need=False)
+        question = wait_until(lambda: watch.question, "the question")
+        assert "A backprojection is running: stop it and close?" in question.text()
+        assert qt.isVisible()
+        assert story.scene.overlays.runs.running
+        question.button(QMessageBox.StandardButton.Discard).click()
+        wait_until(lambda: not isalive(qt), "the window to close")
+        del viewer.window._qt_window  # as napari does when a program closes it
+        names = ("ouroboros-backproject", "ouroboros-overlays", "ouroboros-results")
+        wait_until(
+            lambda: not [t for t in threading.enumerate() if t.name.startswith(names)],
+            "the threads to end",
+        )
+        assert list((tmp_path / "to").iterdir()) == []
+        assert not list(tmp_path.glob("recovery/*/results/*"))

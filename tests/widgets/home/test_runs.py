@@ -254,6 +254,23 @@ def test_cancelled_or_closed_nothing_is_left(
     assert list(bench.viewer.layers)[:1] == [bench.em]
 
 
+def test_what_became_of_it_in_a_line(bench: Any, runs: Any, tmp_path: Path) -> None:
+    entry = bench.entry("empty")
+    run(bench, runs, request(bench, entry, path=tmp_path / "empty"))
+    assert runs.outcome == "The result is empty: no label lies within the volume."
+    run(bench, runs, request(bench, painted(bench), path=tmp_path / "home", keep=(3, 4)))
+    report = runs.events[-1][1].report
+    assert f"{report.voxels_labelled:,} voxels in {report.chunks_written} chunks" in runs.outcome
+    assert str(tmp_path / "home") in runs.outcome
+    run(bench, runs, request(bench, entry, path=tmp_path / "other", keep=(3, 4)))
+    assert "no label among those to keep (3, 4)" in runs.outcome
+    runs.start(request(bench, entry, path=tmp_path / "home.tif"))
+    bench.until(lambda: not runs.running)
+    assert runs.outcome == ""
+    assert "the result is empty" in str(runs.events[-1][1])
+    assert not (tmp_path / "home.tif").exists()
+
+
 def test_a_result_that_is_taken_away_is_said(
     bench: Any, runs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ouroboros.errors import Cancelled
+from napari_ouroboros.operations.backproject_report import what_is_empty
 from napari_ouroboros.volumes.writing.disk import destination_errors
 from napari_ouroboros.widgets.file_runs import FileRuns, size_text, time_text
 
@@ -152,6 +153,9 @@ class HomeRuns(FileRuns[HomeRequest]):
 
     def _note_end(self, result: HomeResult) -> None:
         report = result.report
+        if not report.voxels_labelled:
+            self.outcome = f"{what_is_empty(result.request.keep or None).capitalize()}."
+            return
         parts = [f"{report.voxels_labelled:,} voxels in {report.chunks_written:,} chunks"]
         if report.voxels_contested:
             parts.append(f"{report.voxels_contested:,} contested: the nearest slice won")
