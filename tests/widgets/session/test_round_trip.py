@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Layer
+from napari.utils.colormaps import DirectLabelColormap, label_colormap
 
 from napari_ouroboros.errors import SourceError
 from napari_ouroboros.session import (
@@ -19,8 +21,9 @@ from napari_ouroboros.session import (
     read_session,
     recovery_folder,
 )
+from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.volumes.labels.label_array import LabelArray
-from napari_ouroboros.widgets.streaming import volume_of
+from napari_ouroboros.widgets.streaming import prepare_volume, volume_of
 
 
 def furnish(window: Any) -> None:
@@ -45,8 +48,23 @@ def furnish(window: Any) -> None:
     settings = scene.settings
     settings.pitch_nm, settings.spacing_nm, settings.mip = 9.0, 14.0, 1
     settings.interpolation, settings.adaptive_radius_nm = "cubic", 300.0
-    window.paint("axon")
-    window.paint("nuclei", np.uint16)
+    axon = window.paint("axon")
+    axon.layer.opacity, axon.layer.selected_label = 0.45, 2**63
+    axon.layer.colormap = DirectLabelColormap(
+        color_dict={None: "transparent", 0: "transparent", 2**63: (1, 0.5, 0, 1), 300: "lime"}
+    )
+    # These stay with the trace as it was.
+    nuclei = window.paint("nuclei", np.uint16)
+    nuclei.layer.visible = False
+    nuclei.layer.colormap = label_colormap(seed=0.25)
+    parked = window.paint("earlier")
+    parked.layer.opacity = 0.2
+    parked.trace = nerve.state
+    nerve.move({2: nerve.state.points_nm[2] + (0, 0, 16)})
+    window.settle()
+    assert not parked.is_shown
+    here = window.paint("here")
+    here.layer.selected_label = 7
     scene.qa.toggle_mark("bad", 3)
     scene.qa.set_comment(3, "a fold; “quoted”")
     scene.qa.toggle_mark("good", 5)
@@ -108,7 +126,7 @@ def test_saved_and_opened_is_the_same(
     assert not window.work.unsaved
     file = tmp_path / "a.ouroboros"
     assert window.work.file == file
-    assert len(read_session(file).labels) == 2
+    assert len(read_session(file).labels) == 4
 
     other = windows()
     other.work.open(file)
@@ -120,6 +138,17 @@ def test_saved_and_opened_is_the_same(
     assert not other.work.unsaved
     # Nothing can be undone beyond what was saved.
     assert not other.scene.traces.active.can_undo
+    assert other.scene.labels.undo_text == ""
+    assert [e.is_shown for e in other.scene.labels.entries] == [False, False, False, True]
+    # Labels of an earlier trace come back as they were, with the trace.
+    other.scene.traces.active.become(labels_of(other)["earlier"].trace)
+    other.settle()
+    back = labels_of(other)["axon"].layer
+    assert back.selected_label == 2**63
+    assert back.opacity == 0.45
+    np.testing.assert_allclose(back.get_color(2**63), (1, 0.5, 0, 1))
+    other.scene.traces.active.undo()
+    other.settle()
 
     # It goes on from there.
     other.scene.traces.active.move({0: other.scene.traces.active.state.points_nm[0] + 4})
@@ -169,6 +198,21 @@ def test_a_crash_is_recovered(window: Any, windows: Callable[[], Any]) -> None:
     assert abandoned() == []
     other.work.stop_writing()
     window.work.stop_writing()
+
+
+def test_a_result_of_the_working_folder_is_not_kept(window: Any) -> None:
+    """It goes with the folder, and is computed again."""
+    window.paint()
+    result = window.work.folder().path / "results" / "axon"
+    shutil.copytree(window.small.folder / "cells", result)
+    window.viewer.add_layer(shown := layer_of(result))
+    assert shown in window.scene.volume_layers
+    assert [source.name for source in document_of(window).sources] == ["em"]
+
+
+def layer_of(path: Path) -> Any:
+    (data,) = prepare_volume(open_volume(str(path)), path.name)
+    return Layer.create(*data)
 
 
 def test_a_source_that_cannot_be_had_is_named_and_the_rest_comes(
@@ -313,8 +357,12 @@ def test_a_large_scene_is_taken_in_no_time(window: Any) -> None:
     points = np.cumsum(np.random.default_rng(0).normal(0, 1, (2000, 3)), 0) + 400
     window.scene.traces.new(points, "long")
     window.scene.traces.active = window.scene.traces.traces[0]
+    colours = {i: (0.5, 0.5, i / 1001, 1.0) for i in range(1, 1001)}
     for number in range(5):
-        window.paint(f"labels {number}")
+        entry = window.paint(f"labels {number}")
+        entry.layer.colormap = DirectLabelColormap(
+            color_dict={None: "transparent", 0: "transparent", **colours}
+        )
     took = []
     for _ in range(20):
         start = time.perf_counter()
