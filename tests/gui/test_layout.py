@@ -22,7 +22,9 @@ from real_events import qt_viewer, settle, wait_until
 from scene_server import served
 
 from napari_ouroboros.widgets import streaming
+from napari_ouroboros.widgets.home import BackprojectDock
 from napari_ouroboros.widgets.open import OpenDock
+from napari_ouroboros.widgets.qa import QaDock
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import StraightDock, arrange, flip
 from napari_ouroboros.widgets.spaces.helper_layer import is_helper
@@ -30,7 +32,7 @@ from napari_ouroboros.widgets.straighten import StraightenDock
 from napari_ouroboros.widgets.trace import TraceDock
 
 CONTROLS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit)
-DOCKS = (OpenDock, TraceDock, StraightenDock)
+DOCKS = (OpenDock, TraceDock, StraightenDock, BackprojectDock, QaDock)
 
 
 def controls(dock: QWidget) -> list[QWidget]:
@@ -84,7 +86,7 @@ def test_controls_and_sizes(window: Callable[..., Any], demo_nerve: Any, theme: 
     settle(turns=10)
     assert (qt_window.width(), qt_window.height()) == (1366, 768)
     tabs = {bar.tabText(k) for bar in qt_window.findChildren(QTabBar) for k in range(bar.count())}
-    assert {"Open a volume", "Trace", "Straighten", "layer list"} <= tabs
+    assert {"Open a volume", "Trace", "Straighten", "Backproject", "QA", "layer list"} <= tabs
     for kind in DOCKS:
         assert isinstance(widget_of(kind), QScrollArea)
     # -- every control says what it is for, and can be reached by the keyboard

@@ -124,7 +124,8 @@ def test_open_all_arranged_leaves_only_the_docks(viewer: Any) -> None:
 
 def test_the_menu_knows_the_docks_that_were_arranged(viewer: Any) -> None:
     arranged = arrange(viewer)
-    titles = ("Straightened view", "Open a volume", "Trace", "Straighten")
+    tasks = ("Open a volume", "Trace", "Straighten", "Backproject", "QA")
+    titles = ("Straightened view", *tasks)
     assert [dock.windowTitle() for dock in arranged] == list(titles)
     for title, dock in zip(titles, arranged, strict=True):
         found, _ = viewer.window.add_plugin_dock_widget("napari-ouroboros", title)

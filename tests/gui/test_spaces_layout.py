@@ -13,7 +13,9 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 from real_events import qt_viewer, settle, still, wait_until
 from test_spaces import dock_in, open_window, with_image
 
+from napari_ouroboros.widgets.home import BackprojectDock
 from napari_ouroboros.widgets.open import OpenDock
+from napari_ouroboros.widgets.qa import QaDock
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import arrange_softly, flip
 from napari_ouroboros.widgets.spaces.flipping import docked
@@ -121,12 +123,12 @@ def test_softly_arranged_is_the_same_in_turns(make_napari_viewer: Callable[..., 
     done: list[Any] = []
     arrange_softly(viewer, done.append)
     main = dock_in(viewer).main_window
-    tasks = {"Open a volume", "Trace", "Straighten"}
+    tasks = {"Open a volume", "Trace", "Straighten", "Backproject", "QA"}
     assert not tasks & set(titles(main))
     wait_until(lambda: bool(done), "the docks")
     assert tasks | {"Straightened view"} <= set(titles(main))
     (docks,) = done
-    assert len(main.tabifiedDockWidgets(docks[1])) == 2
+    assert len(main.tabifiedDockWidgets(docks[1])) == len(tasks) - 1
     # Again: nothing is opened twice.
     before = len(main.findChildren(QDockWidget))
     arrange_softly(viewer, done.append)
@@ -147,7 +149,7 @@ def test_a_window_closed_while_it_is_arranged_is_left_alone(
     assert done == []
 
 
-@pytest.mark.parametrize("kind", [OpenDock, TraceDock, StraightenDock])
+@pytest.mark.parametrize("kind", [OpenDock, TraceDock, StraightenDock, BackprojectDock, QaDock])
 def test_every_dock_ends_the_scene_with_its_window(
     make_napari_viewer: Callable[..., Any], kind: Any
 ) -> None:

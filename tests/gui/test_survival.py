@@ -98,7 +98,8 @@ def test_a_dock_is_closed_and_opened_again(
     scene = story.scene
 
     def close_docks() -> None:
-        for kind in ("Straightened view", "Trace", "Straighten", "Open a volume"):
+        tasks = ("Open a volume", "Trace", "Straighten", "Backproject", "QA")
+        for kind in ("Straightened view", *tasks):
             (dock,) = [d for d in story.window.findChildren(QDockWidget) if d.windowTitle() == kind]
             dock.destroyOnClose()
         settle(turns=10)
