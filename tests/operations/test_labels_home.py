@@ -273,6 +273,32 @@ def test_memory_is_bounded_and_the_result_the_same(made: Any, tmp_path: Path) ->
         home.close()
 
 
+def test_what_is_looked_at_is_not_driven_out_by_its_geometry(made: Any, tmp_path: Path) -> None:
+    """Or pictures would be computed round and round where memory is short."""
+    map_, source = SCENES["helix"]()
+    labels = LabelArray.create(tmp_path / "labels", map_.shape, "uint64", chunks=(8, 16, 16))
+    labels[:] = 7
+    kept = DecodedChunks(2**24)  # room for the pictures of seven chunks, or three with geometry
+    home = LabelsHome(labels, map_, source, kept)
+    try:
+        grid = home.volume.levels[0].chunk_grid
+        some = [i for i in np.ndindex(*grid) if home.volume.fetch_chunk(0, i) is not None][:6]
+        wish = [(0, index) for index in some]
+        assert len(wish) == 6
+        home.loader.want("me", wish)
+        wait_until(lambda: home.loader.idle)
+        assert home.loader.status.left_out == 0
+        fetched = home.loader.fetched
+        for _ in range(3):
+            home.loader.want("me", wish)
+            wait_until(lambda: home.loader.idle)
+        assert home.loader.fetched == fetched == 6
+        assert all(home.loader.peek(*chunk) is not None for chunk in wish)
+        assert kept.held_bytes <= kept.limit_bytes
+    finally:
+        home.close()
+
+
 def test_two_homes_have_memory_and_geometry_of_their_own(made: Any, tmp_path: Path) -> None:
     kept = DecodedChunks()
     scenes = [SCENES["helix"](), SCENES["closed"]()]

@@ -270,7 +270,7 @@ class _AllPlaces:
                 return None
             voxels, samples = self._gatherers[mip].samples(index, CHUNK, segments)
             found = HomePlaces(voxels, samples, self._tiles)
-            self._kept.put(key, found)
+            self._kept.put(key, found, spare=True)
         return found
 
     def _table(self, mip: int) -> dict[Index, NDArray[np.int64]]:

@@ -52,6 +52,7 @@ class DecodedChunks:
         self._held = 0
         self._lock = threading.Lock()
         self._chunks: OrderedDict[Key, Held] = OrderedDict()
+        self._spare: OrderedDict[Key, Held] = OrderedDict()
         self._wishes: dict[tuple[int, Hashable], int] = {}  # bytes
         self._gone: deque[int] = deque()
 
@@ -95,36 +96,42 @@ class DecodedChunks:
     def get(self, key: Key) -> Any:
         """Return what is kept, or None; it counts as used now."""
         with self._lock:
-            chunk = self._chunks.get(key)
-            if chunk is not None:
-                self._chunks.move_to_end(key)
-            return chunk
+            for kept in (self._chunks, self._spare):
+                chunk = kept.get(key)
+                if chunk is not None:
+                    kept.move_to_end(key)
+                    return chunk
+            return None
 
     def __contains__(self, key: Key) -> bool:
         return key in self._chunks
 
-    def put(self, key: Key, chunk: Held) -> None:
-        """Keep a chunk, and drop others for it; one that is larger than the bound is not kept."""
+    def put(self, key: Key, chunk: Held, spare: bool = False) -> None:
+        """Keep a chunk, and drop others for it; one that is larger than the bound is not kept.
+
+        Parameters
+        ----------
+        spare : bool
+            It is only kept in the room that chunks leave, and dropped before any of them: what
+            helps to compute pictures must not drive out those that are looked at.
+        """
         if isinstance(chunk, np.ndarray):
             base = chunk.base
             if isinstance(base, np.ndarray) and base.nbytes > chunk.nbytes:
                 chunk = chunk.copy()  # or it would hold on to more than what is counted
         with self._lock:
-            old = self._chunks.pop(key, None)
-            if old is not None:
-                self._held -= old.nbytes
+            self._forget(key)
             if chunk.nbytes > self._limit:
                 return
-            self._make_room(chunk.nbytes)
-            self._chunks[key] = chunk
-            self._held += chunk.nbytes
+            self._make_room(chunk.nbytes, of=(self._spare,) if spare else None)
+            if self._held + chunk.nbytes <= self._limit:
+                (self._spare if spare else self._chunks)[key] = chunk
+                self._held += chunk.nbytes
 
     def discard(self, key: Key) -> None:
         """Forget one chunk, if it is there."""
         with self._lock:
-            old = self._chunks.pop(key, None)
-            if old is not None:
-                self._held -= old.nbytes
+            self._forget(key)
 
     def drop(self, owner: int) -> None:
         """Forget all of one owner. May be called wherever garbage is collected."""
@@ -140,14 +147,24 @@ class DecodedChunks:
         while self._gone:
             owner = self._gone.popleft()
             self._wishes = {who: n for who, n in self._wishes.items() if who[0] != owner}
-            for key in [key for key in self._chunks if key[0] == owner]:
-                self._held -= self._chunks.pop(key).nbytes
+            for key in [key for key in (*self._chunks, *self._spare) if key[0] == owner]:
+                self._forget(key)
 
-    def _make_room(self, n_bytes: int) -> None:
+    def _forget(self, key: Key) -> None:
+        for kept in (self._chunks, self._spare):
+            old = kept.pop(key, None)
+            if old is not None:
+                self._held -= old.nbytes
+
+    def _make_room(
+        self, n_bytes: int, of: tuple[OrderedDict[Key, Held], ...] | None = None
+    ) -> None:
+        """Drop the longest unused, of these only if given; first what is spare."""
         self._forget_gone()
-        while self._chunks and self._held + n_bytes > self._limit:
-            _, chunk = self._chunks.popitem(last=False)
-            self._held -= chunk.nbytes
+        for kept in (self._spare, self._chunks) if of is None else of:
+            while kept and self._held + n_bytes > self._limit:
+                _, chunk = kept.popitem(last=False)
+                self._held -= chunk.nbytes
 
 
 _shared = DecodedChunks()
