@@ -141,7 +141,9 @@ class PathForm:
         at = self.quantity.currentIndex()
         curve = self._curves[at] if 0 <= at < len(self._curves) else None
         self.plot.set_curve(curve)
-        self.quantity.setToolTip("" if curve is None else curve.quantity.about)
+        self.quantity.setToolTip(
+            "What is drawn along the path." if curve is None else curve.quantity.about
+        )
 
     def _show_flags(self) -> None:
         qa = self._scene.qa
