@@ -28,6 +28,7 @@ from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.session.jobs import Job
 from napari_ouroboros.widgets.spaces import arrange
 from napari_ouroboros.widgets.spaces.closing import watch_of
+from napari_ouroboros.widgets.straighten import StraightenDock
 
 Make = Callable[..., Any]
 
@@ -310,6 +311,7 @@ def test_closed_by_a_program_it_is_offered_at_the_next_start(
     traced: Make, window: Make, tmp_path: Path
 ) -> None:
     at = traced()
+    arrange(at.viewer)  # a second canvas, and all docks
     points = at.scene.traces.active.state.points_nm
     at.viewer.close()
     (one,) = abandoned()
@@ -390,6 +392,35 @@ def test_running_jobs_are_asked_about_and_end_before_the_window(window: Make) ->
     remove()
 
 
+def test_closed_while_a_straightening_runs(
+    window: Make, small: Scene, http_server: Make, tmp_path: Path
+) -> None:
+    """Asked; on yes nothing looks finished, no thread is left, and nothing is read any more."""
+    at = At(window())
+    server = http_server(small.folder, latency=0.05)
+    volume = open_volume(f"precomputed://{server.url}/em")
+    arrange(at.viewer)
+    streaming.add_layers(at.viewer, streaming.prepare_volume(volume, "em"))
+    at.scene.traces.new(small.points_nm, "nerve")
+    wait_until(lambda: at.scene.live.idle and at.scene.live.state.map, "a map")
+    (run,) = [w.run for w in at.window.findChildren(StraightenDock)]
+    run.path.setText(str(tmp_path / "out.tif"))
+    run.path.editingFinished.emit()
+    wait_until(run.job.button.isEnabled, "the button that runs")
+    server.latency = 1.0
+    run.job.button.click()
+    wait_until(lambda: run.runs.running, "the run")
+    at.close_as_a_user()
+    text = at.asked().text()
+    assert text.startswith("A straightening is running: stop it and close?")
+    assert text.endswith("Save the work in this window before it closes?")
+    at.answer(KINDS.Discard)
+    at.wait_for_end()
+    assert not list(tmp_path.glob("out*"))
+    wait_until(lambda: not own_threads(), "the threads to end")
+    assert list(recovery_folder().iterdir()) == []
+
+
 # -- a crash ----------------------------------------------------------------------------------
 
 PERSON_AT_WORK = """
@@ -431,8 +462,6 @@ def begin():
     else:
         array[k % n, rows, 4:7] = 2**63
         scene.work.note_edit()
-    scene.place.follow = not scene.place.follow
-    scene.settings.width = 24 if k < 5 else 24
     state["k"] = k + 1
     trace.set_tolerance(0.001 * (k + 1))
     print(json.dumps({"k": k + 1, "at": time.time(), "painted": [k % n, k // n % 16]}), flush=True)
