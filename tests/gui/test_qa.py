@@ -103,7 +103,7 @@ def test_click_keys_and_marks(qa_window: Window) -> None:
         person.key(keys.PREVIOUS_SUSPICIOUS)
         person.key(keys.PREVIOUS_SUSPICIOUS)
         wait_until(lambda: scene.place.slice_index == 31, "around the end")
-    assert "Differs from both neighbouring slices" in dock.slice.reasons.text()
+    assert "differs from both neighbouring slices" in dock.slice.reasons.text()
     # Bad by key, with a comment by keyboard; good by mouse; again: no mark.
     person.key(keys.MARK_BAD)
     wait_until(dock.slice.bad.isChecked, "the mark")
@@ -146,7 +146,7 @@ def test_flags_on_the_strip(qa_window: Window) -> None:
 def test_a_closed_dock_is_gone_and_its_work_goes_on(qa_window: Window) -> None:
     scene = qa_window.scene
     signals = [
-        *(scene.qa.changed, scene.qa.marks_changed, scene.qa.said, scene.live.changed),
+        *(scene.qa.changed, scene.qa.marks_changed, scene.live.changed),
         *(scene.place.slice_changed, scene.qa.measuring.changed, scene.qa.table.ended),
     ]
     jobs = (scene.qa.image, scene.qa.round_trip, scene.qa.measuring.job)

@@ -126,3 +126,21 @@ def test_what_was_removed_is_not_there_again(column: Bench) -> None:
     column.scene.settings.spacing_nm = STEP
     column.settle()
     assert shown(column) == {}
+
+
+def test_carried_marks_come_back_too(column: Bench) -> None:
+    """Beside the trace by now, and yet its own."""
+    trace = column.scene.traces.active
+    assert trace is not None
+    column.qa.toggle_mark("bad", 24)
+    trace.move({1: trace.state.points_nm[1] + [0, 4 * STEP, 0]})
+    column.settle()
+    ((k, said),) = shown(column).items()
+    assert said == ("bad", "")
+    saved = column.qa.saved_marks()
+    assert [mark.slice for mark in saved] == [k]
+    assert np.linalg.norm(column.map.frames.c[k] - saved[0].centre_nm) > 3 * STEP
+    column.qa.bring_back(())
+    assert shown(column) == {}
+    column.qa.bring_back(saved)
+    assert shown(column) == {k: ("bad", "")}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_ouroboros.operations.marks import Mark, Marks, slices_at
@@ -14,8 +16,12 @@ if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.operations.marks import Verdict
 
-#: A mark that was saved belongs to a trace that passes it as near as this share of a slice.
-_NEAR = 0.51
+#: Gives the lines (n, 3) zyx nm of the traces that are not shown; asked only if it matters.
+Others = Callable[[], Sequence[NDArray[np.float64]]]
+
+
+def _none() -> Sequence[NDArray[np.float64]]:
+    return ()
 
 
 class MarkBook:
@@ -59,6 +65,7 @@ class MarkBook:
         trace: Any,
         map_: Straightening | None,
         placed: Mapping[Mark, int | None] | None = None,
+        others: Others = _none,
     ) -> int:
         """Show the marks of a trace on its map; None: no map.
 
@@ -69,6 +76,8 @@ class MarkBook:
         map_ : Straightening or None
         placed : mapping, optional
             What `slices_at` said of some marks, for whoever asked in another thread.
+        others : callable, optional
+            Lines of the other traces, to which saved marks may belong.
 
         Returns
         -------
@@ -83,19 +92,20 @@ class MarkBook:
                 self.changed.emit()
             return 0
         self._own = self._of_trace.setdefault(trace, [])
-        self._claim(map_)
+        self._claim(map_, others)
         known = placed or {}
         left = [mark for mark in self._own if mark not in known]
         found = {**known, **dict(zip(left, slices_at(left, map_), strict=True))}
         self.marks = Marks(map_)
         self.lost = 0
-        for mark in self._own:
+        for i, mark in enumerate(self._own):
             k = found[mark]
             if k is None:
                 self.lost += 1
                 continue
-            self._at.setdefault(k, []).append(mark)
-            self.marks.join(k, mark)
+            self._own[i] = now = Mark(k, mark.centre_nm, mark.verdict, mark.comment)
+            self._at.setdefault(k, []).append(now)
+            self.marks.join(k, now)
         if before != self.marks:
             self.changed.emit()
         return max(0, self.lost - lost)
@@ -117,31 +127,42 @@ class MarkBook:
         self.changed.emit()
 
     def saved(self) -> tuple[Mark, ...]:
-        """Return all marks of all traces; those that are shown with their slices of now."""
-        now = {id(mark): k for k, marks in self._at.items() for mark in marks}
-        found = [*self._unclaimed, *(mark for own in self._of_trace.values() for mark in own)]
-        return tuple(
-            Mark(now.get(id(mark), mark.slice), mark.centre_nm, mark.verdict, mark.comment)
-            for mark in found
-        )
+        """Return all marks of all traces, each with its slice as it was last shown."""
+        return (*self._unclaimed, *(mark for own in self._of_trace.values() for mark in own))
 
-    def bring_back(self, marks: Iterable[Mark], trace: Any, map_: Straightening | None) -> None:
+    def bring_back(
+        self,
+        marks: Iterable[Mark],
+        trace: Any,
+        map_: Straightening | None,
+        others: Others = _none,
+    ) -> None:
         """Take saved marks instead of all that there are."""
         self._of_trace.clear()
         self._own = []
         self._unclaimed = list(marks)
         self.lost = 0
-        self.show(trace, map_)
+        self.show(trace, map_, others=others)
 
     def _forget(self, k: int) -> None:
         gone = {id(mark) for mark in self._at.pop(k, ())}
         self._own[:] = [mark for mark in self._own if id(mark) not in gone]
 
-    def _claim(self, map_: Straightening) -> None:
-        """Saved marks at the slices of this trace are its own."""
+    def _claim(self, map_: Straightening, others: Others) -> None:
+        """Saved marks belong to the trace that passes them nearest."""
         if not self._unclaimed:
             return
-        near = slices_at(self._unclaimed, map_, _NEAR * map_.spacing_nm)
-        pairs = list(zip(self._unclaimed, near, strict=True))
-        self._own.extend(mark for mark, k in pairs if k is not None)
-        self._unclaimed = [mark for mark, k in pairs if k is None]
+        from scipy.spatial import cKDTree
+
+        places = np.array([mark.centre_nm for mark in self._unclaimed])
+        own = cKDTree(map_.frames.c).query(places)[0]
+        rivals = np.full(len(places), np.inf)
+        for line in others():
+            rivals = np.minimum(rivals, cKDTree(line).query(places)[0])
+        reached = slices_at(self._unclaimed, map_)
+        left: list[Mark] = []
+        for mark, k, d, rival in zip(self._unclaimed, reached, own, rivals, strict=True):
+            # Lines are sampled: where they run together this trace has it.
+            is_own = k is not None and d <= rival + 0.5 * map_.spacing_nm
+            (self._own if is_own else left).append(mark)
+        self._unclaimed = left

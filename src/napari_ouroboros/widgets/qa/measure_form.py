@@ -51,7 +51,7 @@ class MeasureForm(QWidget):
             LabelTable(),
             "measured labels",
             "Click a label: its profile can be drawn above.",
-            widths=(60,),
+            widths=(60, 76, 92),
         )
         self.write = named(
             QPushButton("Write CSV…"),

@@ -34,6 +34,8 @@ C = TypeVar("C", "ImageChecks", "RoundTripChecks")
 _SHOWN_EVERY = 0.25
 #: For chunks while the image is checked (bytes): each is needed for a few slices only.
 _MEMORY = 256 * 2**20
+#: Of a trace that is not shown, to find out whether saved marks are its own.
+_LINE_POINTS = 4000
 MAKING = "The slices are being made."
 NOTHING_SUSPICIOUS = "No slice is suspicious, as far as it has been checked."
 
@@ -186,7 +188,7 @@ class QaModel:
     def bring_back(self, marks: Iterable[Mark]) -> None:
         """Take the marks of a session instead of all that there are."""
         self._comments.clear()
-        self.book.bring_back(marks, self._key, self.map)
+        self.book.bring_back(marks, self._key, self.map, self._other_lines)
 
     # -- checks on demand -----------------------------------------------------------------
 
@@ -260,6 +262,17 @@ class QaModel:
         """Whose marks are shown: the active trace's."""
         return self if self._trace is None else self._trace
 
+    def _other_lines(self) -> list[NDArray[np.float64]]:
+        """Lines of the traces that are not active."""
+        curves = [
+            trace.state.curve for trace in self.scene.traces.traces if trace is not self._trace
+        ]
+        return [
+            curve.at(np.linspace(0, curve.length, _LINE_POINTS))
+            for curve in curves
+            if curve is not None
+        ]
+
     def _current(self) -> Slices | None:
         found = self.live_checks.found
         return found.slices if found is not None and self.is_current else None
@@ -284,7 +297,7 @@ class QaModel:
 
     def _found(self, found: Found) -> None:
         if self.marks is None or self.book.map is not found.slices.map:
-            lost = self.book.show(self._key, found.slices.map, found.placed)
+            lost = self.book.show(self._key, found.slices.map, found.placed, self._other_lines)
             if lost:
                 which = "1 mark lies" if lost == 1 else f"{lost} marks lie"
                 self.said.emit(

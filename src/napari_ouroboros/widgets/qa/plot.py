@@ -61,7 +61,7 @@ class PathPlot(QWidget):
         self._shown = 0
         self._pixmap: QPixmap | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumHeight(_RULER + _FLAGS + 40)
+        self.setMinimumHeight(_RULER + _FLAGS + 64)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     # -- what is drawn --------------------------------------------------------------------

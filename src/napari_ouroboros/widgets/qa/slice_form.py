@@ -125,10 +125,10 @@ class SliceForm(QWidget):
         assert qa.map is not None
         along = length_text(float(qa.map.frames.s[k]), digits=4)
         why = qa.reasons[k]
-        said = "nothing suspicious." if not why else ""
-        lines = [f"Slice {k} of {n}, at {along}: {said}".rstrip()]
-        lines += [f"• {reason[0].upper()}{reason[1:]}." for reason in why]
-        return "\n".join(lines)
+        where = f"Slice {k} of {n:,}, at {along}"
+        if len(why) < 2:
+            return f"{where}: {why[0] if why else 'nothing suspicious'}."
+        return "\n".join([f"{where}:", *(f"• {reason}" for reason in why)])
 
     def _slice_changed(self, _k: int, _by: str) -> None:
         self._comment_written()
