@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from labels_story import LabelsStory, box_of, gathered, in_slices, located
 from numpy.typing import NDArray
-from real_events import Person
+from real_events import Person, Waited
 from scene_server import Served
 from scene_server import served as serve
 
 from napari_ouroboros import open_volume, straighten
 from napari_ouroboros.widgets import streaming
+from napari_ouroboros.widgets.home.overlays import HomeOverlays
 from napari_ouroboros.widgets.spaces import arrange
 
 pytestmark = pytest.mark.filterwarnings("ignore::napari_ouroboros.Notice")
@@ -105,3 +106,28 @@ def test_painted_by_mouse_and_brought_home(
         assert at_home == pytest.approx(straight, abs=2 / diameter)
         home.close()
         truth_volume.close()
+
+
+@pytest.mark.parametrize("switched_off", [False, True])
+def test_the_story_fails_without_the_overlay(
+    window: Callable[..., Any],
+    person: Person,
+    demo_nerve: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    switched_off: bool,
+) -> None:
+    """Its check sees whether the labels are shown in the volume."""
+    if switched_off:
+        monkeypatch.setattr(HomeOverlays, "_is_wanted", lambda self, entry: False)
+    with serve(demo_nerve, latency=0.0) as near:
+        story = begun(window, person, near)
+        story.new_labels()
+        k = story.scene.place.slice_index
+        story.take_brush(12, LABEL)
+        story.paint_slices({k: (50, 50)})
+        story.look_at_plane(k, (50, 50))
+        if switched_off:
+            with pytest.raises(Waited, match="painted labels"):
+                story.check_overlay(seconds=2)
+        else:
+            story.check_overlay()
