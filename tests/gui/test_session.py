@@ -130,7 +130,9 @@ def own_threads() -> list[str]:
 def test_save_and_open_in_the_dock(traced: Make, into: Make, tmp_path: Path, window: Make) -> None:
     at = traced()
     form = at.form
-    assert form.label.text() == "Not saved as a session yet."
+    assert form.title == at.dock.session_fold.button.text() == "Session: not saved yet"
+    assert not form.isVisible()  # folded: what is opened comes first
+    at.dock.session_fold.set_open(True)
     assert form.save_button.isEnabled()
     assert at.window.isWindowModified()
     into(None)
@@ -141,8 +143,8 @@ def test_save_and_open_in_the_dock(traced: Make, into: Make, tmp_path: Path, win
     assert not form.save_button.isEnabled()
     wait_until(lambda: not at.work.filing.busy, "the save")
     file = tmp_path / "nerve.ouroboros"
-    assert form.banner.text == f"Saved: {file}"
-    assert form.label.text() == "nerve.ouroboros"
+    assert form.label.text() == f"Saved: {file}"
+    assert form.title == "Session: nerve.ouroboros"
     assert at.window.windowTitle() == "nerve.ouroboros – napari[*]"
     assert not at.window.isWindowModified()
     assert not form.save_button.isEnabled()
@@ -150,7 +152,7 @@ def test_save_and_open_in_the_dock(traced: Make, into: Make, tmp_path: Path, win
 
     at.scene.settings.width = 30
     wait_until(at.window.isWindowModified, "the mark in the title")
-    assert form.label.text() == "nerve.ouroboros – unsaved changes"
+    assert at.dock.session_fold.button.text() == "Session: nerve.ouroboros – unsaved changes"
     at.viewer.title = "mine"
     assert at.window.windowTitle() == "nerve.ouroboros – mine[*]"
 
@@ -159,7 +161,7 @@ def test_save_and_open_in_the_dock(traced: Make, into: Make, tmp_path: Path, win
     into(file)
     other.form.open_button.click()
     wait_until(lambda: not other.work.filing.busy, "the opening", 60)
-    assert other.form.banner.text == f"Opened: {file}"
+    assert other.form.label.text() == f"Opened: {file}"
     np.testing.assert_array_equal(
         other.scene.traces.active.state.points_nm, at.scene.traces.active.state.points_nm
     )
@@ -206,6 +208,32 @@ def test_a_session_is_dropped_on_napari(
     wait_until(lambda: scene.work.file and not scene.work.filing.busy, "the session", 60)
     assert [trace.name for trace in scene.traces.traces] == ["nerve"]
     assert all("being opened" not in layer.name for layer in viewer.layers)
+
+
+def test_file_menu(traced: Make, into: Make, tmp_path: Path) -> None:
+    """The entries of napari's File menu; and a session by the address of the dock."""
+    from napari._app_model import get_app_model
+
+    at = traced()
+    commands = get_app_model().commands
+    into(tmp_path / "a.ouroboros")
+    commands.execute_command("napari-ouroboros.save_session").result()
+    wait_until(lambda: at.work.file and not at.work.filing.busy, "the save")
+    into(tmp_path / "b.ouroboros")
+    commands.execute_command("napari-ouroboros.save_session_as").result()
+    wait_until(lambda: not at.work.filing.busy, "the save")
+    assert at.work.file == tmp_path / "b.ouroboros"
+    assert read_session(tmp_path / "a.ouroboros") == read_session(tmp_path / "b.ouroboros")
+    into(tmp_path / "a.ouroboros")
+    commands.execute_command("napari-ouroboros.open_session").result()
+    wait_until(lambda: at.work.filing.busy, "the opening to begin")
+    wait_until(lambda: not at.work.filing.busy, "the opening", 60)
+    assert at.work.file == tmp_path / "a.ouroboros"
+    at.dock.address.enter(str(tmp_path / "b.ouroboros"))
+    wait_until(lambda: at.work.filing.busy, "the opening to begin")
+    wait_until(lambda: not at.work.filing.busy, "the opening", 60)
+    assert at.work.file == tmp_path / "b.ouroboros"
+    assert recent.RecentSources().sources()[0] == str(tmp_path / "b.ouroboros")
 
 
 def test_cameras_of_both_spaces_come_back(
@@ -320,7 +348,7 @@ def test_closed_by_a_program_it_is_offered_at_the_next_start(
     assert form.offer.isVisible()
     assert form.offer.label.text().endswith("was not saved.")
     form.offer.later_button.click()
-    assert not form.offer.isVisible()
+    assert not form.isVisible()  # folded again
     assert abandoned() == [one]
     form.offer.offer([])
     form.offer._later.clear()
@@ -332,7 +360,7 @@ def test_closed_by_a_program_it_is_offered_at_the_next_start(
     np.testing.assert_array_equal(next_one.scene.traces.active.state.points_nm, points)
     assert next_one.work.unsaved
     assert next_one.work.working_folder.path == one.path
-    assert not form.offer.isVisible()
+    assert form.offer.isHidden()
 
 
 def test_saved_and_closed_by_a_program_nothing_is_offered(

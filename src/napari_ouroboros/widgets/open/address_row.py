@@ -20,7 +20,7 @@ from napari_ouroboros.widgets.open.recent import RecentSources, title
 
 _TOOLTIP = (
     "The URL or folder of a volume (precomputed, zarr, OME-Zarr, N5), a Neuroglancer link, a\n"
-    "state file or a recipe. Drop a file or folder here, too. Down shows the recent ones."
+    "state file, a recipe or a session. Drop a file or folder here, too. Down shows the recent ones."
 )
 
 
@@ -56,7 +56,7 @@ class AddressRow(QWidget):
         self.edit.setMaxLength(10_000_000)  # Qt cuts at 32,767 letters; links hold whole states
         self.edit.installEventFilter(self)
         self.file_button = named(
-            QPushButton("File…"), "choose a file", "Choose a state file or a recipe."
+            QPushButton("File…"), "choose a file", "Choose a state file, a recipe or a session."
         )
         self.folder_button = named(
             QPushButton("Folder…"), "choose a folder", "Choose the folder of a volume."
@@ -134,7 +134,10 @@ class AddressRow(QWidget):
 
     def _choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
-            self, "Open a state or a recipe", "", "States and recipes (*.json info);;All files (*)"
+            self,
+            "Open a state, a recipe or a session",
+            "",
+            "States, recipes and sessions (*.json info *.ouroboros);;All files (*)",
         )
         if path:
             self.enter(path)

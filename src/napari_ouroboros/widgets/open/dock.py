@@ -101,8 +101,10 @@ class OpenDock(ScrollDock):
         self.notices = wrapping_label()
         self.secrets = SecretsFold()
         self.session = SessionForm(self.scene)
+        # Folded: a volume is opened more often. Its title says how it stands.
+        self.session_fold = self.section("Session", self.session, open_=False)
+        self.session.titled.connect(self.session_fold.set_title)
         self.session.noticed.connect(self._show_session)
-        self.session_fold = self.section("Session", self.session)
         for widget in (
             self.banner,
             self.voxel_size,  # right below the banner that asks for it
@@ -308,9 +310,10 @@ class OpenDock(ScrollDock):
         recent.add(address_to_keep(self._asked))
         self.address.show_recent(recent)
 
-    def _show_session(self) -> None:
-        self.session_fold.set_open(True)
-        show_soon(self.session)
+    def _show_session(self, there: bool) -> None:
+        self.session_fold.set_open(there)
+        if there:
+            show_soon(self.session)
 
     def _address_edited(self, text: str) -> None:
         known = self._found is not None and text == self._asked

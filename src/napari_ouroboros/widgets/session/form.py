@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _BUSY = "Wait until the session has been saved or opened."
 
+#: A file of so many MB is not written in an instant.
+_LONG_MB = 50
+
 
 class SessionForm(QWidget):
     """File and state of the session, the buttons, and an offer of what was not saved.
@@ -30,13 +33,17 @@ class SessionForm(QWidget):
     scene : Scene
     """
 
-    #: There is something to be seen here.
-    noticed = Signal()
+    #: There is something to be seen here, or no more.
+    noticed = Signal(bool)
+    #: File and state of the session in a few words, for a title.
+    titled = Signal(str)
 
     def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._work, self._filing = scene.work, scene.work.filing
         self._looked = False
+        #: As `titled` said last.
+        self.title = ""
         self.banner = Banner()
         self.offer = RecoveryOffer()
         self.label = wrapping_label()
@@ -79,6 +86,7 @@ class SessionForm(QWidget):
         self.cancel_button.clicked.connect(self._filing.cancel)
         self.offer.restore.connect(self.restore)
         self.offer.discard.connect(self._filing.discard)
+        self.offer.ended.connect(self._offer_ended)
         tab_order(
             self.offer.restore_button, self.offer.discard_button, self.offer.later_button,
             self.open_button, self.save_button, self.save_as_button, self.cancel_button,
@@ -158,11 +166,14 @@ class SessionForm(QWidget):
 
     def _show(self) -> None:
         file, unsaved, busy = self._work.file, self._work.unsaved, self._filing.busy
-        name = "Not saved as a session yet." if file is None else file.name
+        name = "not saved yet" if file is None else file.name
         if file is not None and unsaved:
             name += " – unsaved changes"
-        self.label.setText(name)
-        self.label.setToolTip("" if file is None else str(file))
+        self.title = f"Session: {name}"
+        self.titled.emit(self.title)
+        if busy:
+            self.label.setText("")
+        self.label.setVisible(bool(self.label.text()))
         set_ready(self.open_button, not busy, _BUSY)
         set_ready(self.save_as_button, not busy, _BUSY)
         nothing = "Nothing has changed since it was saved."
@@ -179,28 +190,34 @@ class SessionForm(QWidget):
             self.bar.setFormat("")
 
     def _advance(self, done: int, total: int, unit: str) -> None:
+        if unit == "MB" and total > _LONG_MB and not self.isVisible():
+            self.noticed.emit(True)  # it takes a while: how far it is, and Cancel
         self.bar.setRange(0, total)
         self.bar.setValue(done)
         self.bar.setFormat(f"{self._filing.doing}: {done:,} of {total:,} {unit}")
 
     def _say(self, line: str) -> None:
-        self.banner.show_notice(line)
+        self.label.setText(line)
+        self.label.setVisible(bool(line))
 
     def _failed(self, error: Exception, again: Callable[[], object] | None) -> None:
         self.banner.show_exception(error, again)
-        self.noticed.emit()
+        self.noticed.emit(True)
 
     def _show_problems(self, problems: tuple[str, ...]) -> None:
         if problems:
             sources = bool(self._work.waiting.sources)
             retry = self._filing.retry if sources else None
             self.banner.show_error("\n".join(problems), retry=retry)
-            self.noticed.emit()
+            self.noticed.emit(True)
 
     def _could_not_keep(self, line: str) -> None:
         self.banner.show_error(f"Unsaved work could not be kept: {line}")
-        self.noticed.emit()
+        self.noticed.emit(True)
+
+    def _offer_ended(self) -> None:
+        self.noticed.emit(False)
 
     def _found(self, _found: object) -> None:
         if self.offer.offered is not None:
-            self.noticed.emit()
+            self.noticed.emit(True)

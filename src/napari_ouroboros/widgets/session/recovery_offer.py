@@ -23,6 +23,8 @@ class RecoveryOffer(QFrame):
     #: Bring it back; throw it away: an `Abandoned`.
     restore = Signal(object)
     discard = Signal(object)
+    #: Nothing is offered any more: all has been decided.
+    ended = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,9 +90,15 @@ class RecoveryOffer(QFrame):
         if self._offered:
             self._later.add(self._offered.pop(0).path)
             self._show()
+            self._tell_end()
 
     def _take(self, signal: Signal) -> None:
         if self._offered:
             one = self._offered.pop(0)
             self._show()
             signal.emit(one)
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        if not self._offered:
+            self.ended.emit()
