@@ -20,7 +20,7 @@ from napari_ouroboros.widgets.open.recent import RecentSources, title
 
 _TOOLTIP = (
     "The URL or folder of a volume (precomputed, zarr, OME-Zarr, N5), a Neuroglancer link, a\n"
-    "state file, a recipe or a session. Drop a file or folder here, too. Down shows the recent ones."
+    "state file, a recipe or a session. Drop a file or folder here, too. Down shows recent ones."
 )
 
 
