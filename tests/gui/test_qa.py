@@ -171,3 +171,16 @@ def test_a_closed_dock_is_gone_and_its_work_goes_on(qa_window: Window) -> None:
     assert [len(signal) for signal in signals] == hidden
     assert [len(job.ended) for job in jobs] == [0, 0, 0]
     wait_until(lambda: scene.qa.checks.round_trip is not None, "the round trip")
+
+
+def test_the_plot_dims_while_it_is_of_other_slices(qa_window: Window) -> None:
+    plot, qa = qa_window.dock.path.plot, qa_window.scene.qa
+    (trace,) = qa_window.scene.traces.traces
+    assert not plot.is_dimmed
+    trace.begin_drag()
+    trace.drag({1: trace.state.points_nm[1] + [0, 24, 0]})
+    wait_until(lambda: plot.is_dimmed, "the plot to be dimmed")
+    assert not qa_window.dock.slice.good.isEnabled()
+    trace.end_drag()
+    wait_until(lambda: qa.is_current and not plot.is_dimmed, "the plot of the new slices")
+    wait_until(qa_window.dock.slice.good.isEnabled, "marks again")

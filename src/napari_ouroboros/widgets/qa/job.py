@@ -54,10 +54,16 @@ class Job:
             self._deliver(lambda: self._progressed(stop, n, total))
 
         def work(closed: Token) -> T | Cancelled:
+            either = _Either(stop, closed)
             try:
-                return run(told, _Either(stop, closed))
+                return run(told, either)
             except Cancelled as error:
                 return error
+            except Exception:
+                # What is read may have been closed by whoever stopped this.
+                if either.is_set():
+                    return Cancelled("it was stopped")
+                raise
 
         def finished(found: T | Cancelled) -> None:
             self._stop = None

@@ -78,6 +78,7 @@ class PathForm:
         qa.marks_changed.connect(self._marks_changed)
         qa.measuring.changed.connect(self._measures_changed)
         self._scene.place.slice_changed.connect(self._slice_changed)
+        self._scene.live.changed.connect(self._live_changed)
         self.refresh()
 
     def detach(self) -> None:
@@ -87,6 +88,7 @@ class PathForm:
         qa.marks_changed.disconnect(self._marks_changed)
         qa.measuring.changed.disconnect(self._measures_changed)
         self._scene.place.slice_changed.disconnect(self._slice_changed)
+        self._scene.live.changed.disconnect(self._live_changed)
 
     def refresh(self) -> None:
         """Show how things are."""
@@ -100,6 +102,7 @@ class PathForm:
             s = map_.frames.s
             self.plot.set_path(s, float(s[-1]) + map_.mean_spacing_nm)
             self.slices.show(s, known, qa.reasons, qa.marks)
+        self.plot.set_stale(not qa.is_current)
         set_ready(self.write, map_ is not None, "There are no slices yet.")
         self._offer(known)
         self._show_flags()
@@ -153,6 +156,9 @@ class PathForm:
             for verdict in ("good", "bad")
         )
         self.plot.set_flags(qa.suspicious, good, bad)
+
+    def _live_changed(self, *_: Any) -> None:
+        self.plot.set_stale(not self._scene.qa.is_current)
 
     def _marks_changed(self) -> None:
         self.slices.show_marks(self._scene.qa.marks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QLineF, QPointF, QRect, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QLineF, QPointF, QRect, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import (
     QColor,
     QFontMetrics,
@@ -29,6 +29,7 @@ Int = NDArray[np.int64]
 
 _RULER, _FLAGS, _TICK = 16, 12, 90
 _LARGE_STEP = 10
+_STALE_MS = 300
 _KEYS = {
     Qt.Key.Key_Left: -1,
     Qt.Key.Key_Right: 1,
@@ -60,6 +61,11 @@ class PathPlot(QWidget):
         self._suspicious, self._good, self._bad = _NONE, _NONE, _NONE
         self._shown = 0
         self._pixmap: QPixmap | None = None
+        self._stale = False
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(_STALE_MS)
+        self._patience.timeout.connect(self.update)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumHeight(_RULER + _FLAGS + 64)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -91,6 +97,21 @@ class PathPlot(QWidget):
         if k != self._shown:
             self._shown = k
             self.update()
+
+    def set_stale(self, stale: bool) -> None:
+        """What is drawn is of other slices than those that are shown: dim it, in a moment."""
+        if stale != self._stale:
+            self._stale = stale
+            if stale:
+                self._patience.start()
+            else:
+                self._patience.stop()
+                self.update()
+
+    @property
+    def is_dimmed(self) -> bool:
+        """Whether it is drawn faintly."""
+        return self._stale and not self._patience.isActive()
 
     def _redraw(self) -> None:
         self._pixmap = None
@@ -171,6 +192,7 @@ class PathPlot(QWidget):
         if self._pixmap is None:
             self._pixmap = self._draw()
         painter = QPainter(self)
+        painter.setOpacity(0.4 if self.is_dimmed else 1.0)
         painter.drawPixmap(0, 0, self._pixmap)
         if self.n_slices:
             painter.setPen(QPen(QColor(*SHOWN), 1.5))
