@@ -90,6 +90,7 @@ class SliceForm(QWidget):
         self._scene.place.slice_changed.connect(self._slice_changed)
         self._qa.changed.connect(self.refresh)
         self._qa.marks_changed.connect(self.refresh)
+        self._scene.live.changed.connect(self._live_changed)
         self.refresh()
 
     def detach(self) -> None:
@@ -98,6 +99,7 @@ class SliceForm(QWidget):
         self._scene.place.slice_changed.disconnect(self._slice_changed)
         self._qa.changed.disconnect(self.refresh)
         self._qa.marks_changed.disconnect(self.refresh)
+        self._scene.live.changed.disconnect(self._live_changed)
 
     def refresh(self) -> None:
         """Show how things are."""
@@ -132,6 +134,9 @@ class SliceForm(QWidget):
 
     def _slice_changed(self, _k: int, _by: str) -> None:
         self._comment_written()
+        self.refresh()
+
+    def _live_changed(self, *_: object) -> None:
         self.refresh()
 
     def _step(self, by: int, _checked: bool = False) -> None:
