@@ -19,6 +19,7 @@ from napari_ouroboros.operations.demo.phantom import make_phantom, write_phantom
 from napari_ouroboros.widgets.open import AllDocks, OpenDock, recent
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import arrange
+from napari_ouroboros.widgets.spaces.arranging import TASKS
 
 
 @pytest.fixture
@@ -103,6 +104,15 @@ def test_the_sample_scene_opens_docks_and_nerve(viewer: Any, small_nerve: None) 
     wait_until(lambda: set(docks_of(viewer)) >= wanted, "all docks")
 
 
+def arranged(viewer: Any) -> None:
+    """Wait until every dock has had its turn: each asks for the next one's."""
+    wait_until(lambda: "QaDock" in docks_of(viewer), "the last dock")
+    for _ in range(len(TASKS) + 2):
+        done: list[bool] = []
+        scene_of(viewer).deliver(lambda: done.append(True))  # noqa: B023
+        wait_until(lambda: done, "a turn")  # noqa: B023
+
+
 def test_open_all_arranged_leaves_only_the_docks(viewer: Any) -> None:
     def ask() -> weakref.ref[QWidget]:
         _, widget = viewer.window.add_plugin_dock_widget("napari-ouroboros", "Open all, arranged")
@@ -119,15 +129,16 @@ def test_open_all_arranged_leaves_only_the_docks(viewer: Any) -> None:
             return widget() is None
 
         wait_until(gone, "the end of the widget in the menu")
+        arranged(viewer)
         assert len([d for d in docks_of(viewer) if d == "OpenDock"]) == 1
 
 
 def test_the_menu_knows_the_docks_that_were_arranged(viewer: Any) -> None:
-    arranged = arrange(viewer)
+    docks = arrange(viewer)
     tasks = ("Open a volume", "Trace", "Straighten", "Backproject", "QA")
     titles = ("Straightened view", *tasks)
-    assert [dock.windowTitle() for dock in arranged] == list(titles)
-    for title, dock in zip(titles, arranged, strict=True):
+    assert [dock.windowTitle() for dock in docks] == list(titles)
+    for title, dock in zip(titles, docks, strict=True):
         found, _ = viewer.window.add_plugin_dock_widget("napari-ouroboros", title)
         assert found is dock
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from leaks import Alive
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QDockWidget
 from real_events import qt_viewer, settle, still, wait_until
@@ -17,7 +18,7 @@ from napari_ouroboros.widgets.home import BackprojectDock
 from napari_ouroboros.widgets.open import OpenDock
 from napari_ouroboros.widgets.qa import QaDock
 from napari_ouroboros.widgets.scene import scene_of
-from napari_ouroboros.widgets.spaces import arrange_softly, flip
+from napari_ouroboros.widgets.spaces import arrange, arrange_softly, flip
 from napari_ouroboros.widgets.spaces.flipping import docked
 from napari_ouroboros.widgets.straighten import StraightenDock
 from napari_ouroboros.widgets.trace import TraceDock
@@ -147,6 +148,18 @@ def test_a_window_closed_while_it_is_arranged_is_left_alone(
     for _ in range(20):
         QApplication.processEvents()
     assert done == []
+
+
+def test_a_window_closed_as_soon_as_it_is_arranged_is_left_alone(
+    make_napari_viewer: Callable[..., Any],
+) -> None:
+    """What was to be done in the next turn is not done."""
+    viewer = make_napari_viewer(show=True)
+    arrange(viewer)
+    alive = Alive()
+    alive.note(dock_in(getattr(viewer, "__wrapped__", viewer)))
+    viewer.close()
+    alive.expect_gone()
 
 
 @pytest.mark.parametrize("kind", [OpenDock, TraceDock, StraightenDock, BackprojectDock, QaDock])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QSize, Qt
@@ -98,8 +99,16 @@ def _steps(viewer: Viewer) -> Iterator[list[QDockWidget]]:
         return
     share_room(straight)
     _keep_size(window, size)
-    # Once more when Qt has laid out what is new.
-    straight.scene.deliver(lambda: share_room(straight))
+    # Once more when Qt has laid out what is new. The window may be gone by then, and must not be
+    # held until then.
+    waiting = ref(straight)
+
+    def once_more() -> None:
+        dock = waiting()
+        if dock is not None and isalive(dock) and not dock.closed:
+            share_room(dock)
+
+    straight.scene.deliver(once_more)
     yield docks
 
 
