@@ -123,7 +123,7 @@ def test_carried_over_with_an_exact_report(bench: Bench, tmp_path: Path) -> None
     assert f"{report.lost:,} lost" in line
     assert len(stores(bench)) == 2
     # Undo takes it back.
-    assert bench.book.undo_text == "Remove nerve carried over"
+    assert bench.book.undo_text == "Undo adding nerve carried over"
     bench.book.undo()
     assert bench.book.entries == [entry]
 

@@ -60,4 +60,4 @@ class History:
         step = self.undo[-1]
         if step.held is not None:
             return f"Undo in {step.entry.name}"
-        return f"{'Remove' if step.came else 'Bring back'} {step.entry.name}"
+        return f"{'Undo adding' if step.came else 'Bring back'} {step.entry.name}"

@@ -45,6 +45,7 @@ class LayerMenu(QObject):
         button.clicked.disconnect()
         button.clicked.connect(self._new_labels)
         button.setToolTip("New labels for the slices of the present trace")
+        self._book.failed.connect(self._failed)
 
     @property
     def selected(self) -> list[Layer]:
@@ -79,6 +80,7 @@ class LayerMenu(QObject):
 
     def close_links(self) -> None:
         """End what is being saved."""
+        self._book.failed.disconnect(self._failed, missing_ok=True)
         self._worker.close()
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
@@ -156,6 +158,9 @@ class LayerMenu(QObject):
             self._banner.show_error(one_line(error))
 
         self._worker.submit(write, done, failed)
+
+    def _failed(self, error: Exception) -> None:
+        self._banner.show_exception(error)
 
     def _try(self, call: Any) -> None:
         try:

@@ -76,6 +76,7 @@ class _Link(QObject):
         if layer not in self._straight.layers or self._taking.has(layer):
             return
         twin = twin_of(layer)
+        self._taking.leave(twin)
         self._viewer.add_layer(twin)
         self._twins.append((layer, twin, TwinLayers(layer, twin, self._deliver)))
         entry = self._book.entry_of(layer)
@@ -102,5 +103,6 @@ class _Link(QObject):
             if layer is event.value and isinstance(layer.data, LabelArray):
                 twins.close()
                 self._twins.remove(found)
+                self._taking.unpair(twin)
                 if self._viewer is not None and twin in self._viewer.layers:
                     self._viewer.layers.remove(twin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakSet, ref
 
 from napari.layers import Labels, Layer
 
@@ -37,18 +37,31 @@ class TakingBack:
         self._viewer = ref(viewer)
         self._pairs: list[tuple[Layer, StraightLabels]] = []
         self._twins: list[TwinLayers] = []
-        self._coming: list[Layer] = []
+        self._known: WeakSet[Layer] = WeakSet()
         self._closed = False
         viewer.layers.events.inserted.connect(self._inserted)
 
     def has(self, layer: Layer) -> bool:
         """Whether a layer of the straightened space is shown there by the layer it came from."""
-        return any(entry.layer is layer for _, entry in self._pairs)
+        viewer = self._viewer()
+        there = () if viewer is None else viewer.layers
+        return any(entry.layer is layer and twin in there for twin, entry in self._pairs)
+
+    def leave(self, layer: Layer) -> None:
+        """Take nothing from a layer that is going to come: it shows what the scene has."""
+        self._known.add(layer)
 
     def pair(self, twin: Layer, entry: StraightLabels) -> None:
         """Take what somebody puts in the place of the labels' array over into it."""
         self._pairs.append((twin, entry))
         twin.events.data.connect(self._replaced)
+
+    def unpair(self, twin: Layer) -> None:
+        """The layer goes."""
+        for pair in list(self._pairs):
+            if pair[0] is twin:
+                self._pairs.remove(pair)
+                twin.events.data.disconnect(self._replaced)
 
     def close(self) -> None:
         """Take nothing more."""
@@ -64,7 +77,9 @@ class TakingBack:
 
     def _inserted(self, event: Any) -> None:
         layer, map_ = event.value, self._live.state.map
-        if not isinstance(layer, Labels) or isinstance(layer.data, LabelArray) or map_ is None:
+        if not isinstance(layer, Labels) or layer in self._known or map_ is None:
+            return
+        if isinstance(layer.data, LabelArray):
             return
         # Not before its plugin, and napari, have finished with it.
         if not layer.multiscale and tuple(layer.data.shape) == map_.shape:
@@ -74,7 +89,6 @@ class TakingBack:
         viewer = self._viewer()
         if self._closed or viewer is None or layer not in viewer.layers:
             return
-        self._coming.append(layer)
         data = layer.data
         try:
             self._book.take_in(data, str(layer.name), partial(self._taken, layer, data))
@@ -82,7 +96,6 @@ class TakingBack:
             self._book.failed.emit(error)
 
     def _taken(self, layer: Layer, data: Any, entry: StraightLabels) -> None:
-        self._coming.remove(layer)
         viewer = self._viewer()
         if self._closed or viewer is None or layer not in viewer.layers or entry.layer is None:
             return
