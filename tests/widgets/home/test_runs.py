@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from painted import gone_home
 
 from napari_ouroboros import open_volume
@@ -130,17 +131,34 @@ def test_a_re_run_updates_its_layer(bench: Any, runs: Any, tmp_path: Path) -> No
     assert results.layer_of(third.report.path) in bench.viewer.layers
 
 
-def test_a_tiff_is_written_and_not_shown(bench: Any, runs: Any, tmp_path: Path) -> None:
-    import tifffile
-
-    told: list[Any] = []
-    bench.scene.overlays.results.shown.connect(lambda *x: told.append(x))
-    entry = painted(bench, dtype="uint16")
-    result = run(bench, runs, request(bench, entry, path=tmp_path / "home.tif"))
-    assert told == [(result, None)]
-    truth, _ = gone_home(np.asarray(entry.array), bench.map, bench.volume, 0, tmp_path / "truth")
+@pytest.mark.parametrize("dtype", ["uint16", "uint64"])
+@pytest.mark.parametrize("mip", [0, 1])
+def test_a_tiff_is_shown_in_its_place(
+    dtype: str, mip: int, bench: Any, runs: Any, tmp_path: Path
+) -> None:
+    entry = painted(bench, dtype=dtype)
+    path = tmp_path / "home.tif"
+    result = run(bench, runs, request(bench, entry, path=path, mip=mip))
+    truth, _ = gone_home(np.asarray(entry.array), bench.map, bench.volume, mip, tmp_path / "truth")
     box = tuple(slice(a, b) for a, b in result.report.bounds)
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "home.tif"), truth[box])
+    np.testing.assert_array_equal(tifffile.imread(path), truth[box])
+    layer = bench.scene.overlays.results.layer_of(path)
+    assert layer.name == "home.tif"
+    assert layer.dtype == dtype
+    nm = bench.map.to_volume((25, 11, 14))
+    bench.look_at(nm)
+    shown = np.asarray(layer._slice.image.raw)
+    z = int(nm[0] // (8.0 * 2**mip))
+    expected = truth[z, box[1], box[2]]
+    assert expected.any()
+    np.testing.assert_array_equal(shown[: expected.shape[0], : expected.shape[1]], expected)
+    # In nm, too: every labelled voxel of the volume.
+    some = np.argwhere(truth)[::997]
+    for voxel in some:
+        world = bench.volume.levels[mip].to_nm(voxel)
+        at = tuple(np.round(np.asarray(layer.world_to_data(world))).astype(int))
+        assert np.asarray(layer.data[0][at]) == truth[tuple(voxel)]
+    assert bench.scene.volume_layers == [bench.em]
 
 
 def test_labels_are_those_of_the_beginning(

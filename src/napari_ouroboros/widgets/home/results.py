@@ -33,7 +33,7 @@ class HomeResults:
         Of the scene.
     """
 
-    #: A result is shown, or cannot be shown as a layer: the result, and the layer or None.
+    #: A result is shown: what it is, and its layer.
     shown = Signal(object, object)
     #: A result cannot be read: the error.
     failed = Signal(object)
@@ -62,16 +62,15 @@ class HomeResults:
 
     def _finished(self, result: HomeResult) -> None:
         path = result.report.path
-        if path.is_file():
-            # Pages of whole planes: what streams reads chunks. The overlay shows the same voxels.
-            self.shown.emit(result, None)
-            return
 
         def read(token: Token) -> LayerData:
-            from napari_ouroboros.layers import volume_layers
+            from napari_ouroboros.layers import array_layers, streamed_levels
             from napari_ouroboros.volumes import open_volume
+            from napari_ouroboros.volumes.labels.tiff_home import TiffHome
 
-            (layer,) = volume_layers(open_volume(path), _name_of(result), labels=True)
+            source = TiffHome(path) if path.is_file() else open_volume(path)
+            pyramid, meta = streamed_levels(source, _name_of(result))
+            (layer,) = array_layers(pyramid.levels, meta, "labels")
             return layer
 
         self._worker.submit(read, partial(self._show, result), self._not_read)

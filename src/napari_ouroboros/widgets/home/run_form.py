@@ -290,12 +290,5 @@ class HomeForm(QWidget):
     def _not_shown(self, error: Exception) -> None:
         self.failed.emit(error)
 
-    def _shown(self, result: HomeResult, layer: Layer | None) -> None:
-        if layer is None:
-            path = result.report.path
-            self.said.emit(
-                f"Written: {path}. A TIFF is not shown; the labels that are painted lie on the "
-                "same voxels."
-            )
-        else:
-            self.said.emit(f"Shown in its place: {layer.name}")
+    def _shown(self, result: HomeResult, layer: Layer) -> None:
+        self.said.emit(f"Shown in its place: {layer.name}")
