@@ -91,6 +91,24 @@ class TestLabels:
         equal(column.qa.checks.labels, label_checks(np.asarray(entry.array), column.map))
         assert column.qa.reasons[22] == ["has no label, and slices before and behind it have"]
 
+    def test_strokes_of_napari_and_their_undo(self, column: Bench) -> None:
+        entry = column.labels()
+        layer = entry.layer
+        assert layer is not None
+        assert column.qa.checks is not None
+        layer.brush_size = 5
+        layer.paint((22, 10, 10), 7)
+        column.settle()
+        painted = np.asarray(entry.array)
+        assert painted[22].any()
+        equal(column.qa.checks.labels, label_checks(painted, column.map))
+        layer.undo()
+        column.settle()
+        assert not column.qa.checks.labels.samples.any()
+        layer.redo()
+        column.settle()
+        equal(column.qa.checks.labels, label_checks(painted, column.map))
+
     def test_only_the_slices_of_a_stroke_are_read(
         self, column: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
