@@ -21,17 +21,17 @@ def grab(name: str) -> None:
     from PIL import Image, ImageGrab
 
     picture = ImageGrab.grab(xdisplay=os.environ["DISPLAY"]).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(
-        IMAGES / f"window-{name}.png", optimize=True
-    )
+    # All hues there are, not only the grey ones of most pixels; then the nearest to each pixel.
+    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    few.save(IMAGES / f"window-{name}.png", optimize=True)
 
 
 def tell(viewer: Any, served: Any, folder: Path) -> None:
     """Go through the story and take a picture after each step."""
+    from labels_story import LabelsStory
     from real_events import Person
-    from story import Story
 
-    story = Story(viewer, Person(), served)
+    story = LabelsStory(viewer, Person(), served)
     story.open_all_docks()
     grab("empty")
     story.open_by_link(served.link_of("em", "trace"))
@@ -49,6 +49,7 @@ def tell(viewer: Any, served: Any, folder: Path) -> None:
     story.straighten_to(folder / "nerve.tif")
     story.settled()
     grab("straightened")
+    label(story)
     story.person.click(story.middle_of_canvas)
     story.person.key("Control-Y")
     story.wait_for_3d()
@@ -57,6 +58,29 @@ def tell(viewer: Any, served: Any, folder: Path) -> None:
     viewer.theme = "light"
     story.settled()
     grab("light")
+
+
+def label(story: Any) -> None:
+    """Paint two fascicles in a few slices, fill between them, and have all slices checked."""
+    from napari_ouroboros.widgets.qa import QaDock
+
+    story.new_labels()
+    k = story.scene.place.slice_index
+    story.flip()
+    story.take_brush(24, 1)
+    story.paint_slices(dict.fromkeys(range(k - 16, k + 17, 8), (57, 20)))
+    story.entry.layer.selected_label = 2
+    story.paint_slices(dict.fromkeys(range(k + 16, k - 17, -8), (24, 74)))
+    story.flip()
+    story.interpolate()
+    story.go_to_slice(k)
+    story.look_at_plane(k, (57, 20))
+    grab("painted")
+    dock = story.bring_to_front(QaDock)
+    dock.path.quantity.setCurrentText("Diameter of the labels")
+    story.go_to_slice(k + 30)
+    story.settled()
+    grab("qa")
 
 
 def main() -> None:
@@ -81,6 +105,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "gui")]
+    os.environ["NAPARI_OUROBOROS_RECOVERY"] = tempfile.mkdtemp()
     os.environ.setdefault("NAPARI_CONFIG", str(Path(tempfile.mkdtemp()) / "napari.yaml"))
     IMAGES.mkdir(parents=True, exist_ok=True)
     main()
