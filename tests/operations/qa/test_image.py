@@ -145,9 +145,7 @@ def test_a_closed_trace_has_no_first_slice(written: Callable[..., Volume]) -> No
     assert np.isfinite(checks.jump).all()
 
 
-def test_the_cost_is_what_is_fetched(
-    column: Straightening, written: Callable[..., Volume]
-) -> None:
+def test_the_cost_is_what_is_fetched(column: Straightening, written: Callable[..., Volume]) -> None:
     cost = image_cost(written(tissue()), column)
     # Six layers of chunks, of each the four that the window of 10 to 30 needs.
     assert (cost.slices, cost.chunks, cost.bytes_to_fetch) == (N, 24, 24 * 8 * 16 * 16)

@@ -67,7 +67,8 @@ class Rules:
     off_centre : float or None
         Share of the way from the centre to the nearest edge at which the labels' centroid is.
     edge, gaps : bool
-        Labels at the edge of a slice; unlabelled slices between labelled ones.
+        Labels at the edge of a slice, unless they are in most slices; unlabelled slices between
+        labelled ones.
     contested : float or None
         Share of the voxels that other slices claim, too: more is suspicious.
     agreement : float or None
@@ -214,8 +215,10 @@ def _of_labels(
         inner = np.arange(labelled[0], labelled[-1])
         for k in inner[checks.samples[inner] == 0]:
             reasons[k].append("has no label, and slices before and behind it have")
-    if rules.edge:
-        for k in np.flatnonzero(checks.edge_samples):
+    at_edge = np.flatnonzero(checks.edge_samples)
+    # What is larger than the slices is cut off in nearly all of them, and meant to be.
+    if rules.edge and 2 * len(at_edge) <= len(labelled):
+        for k in at_edge:
             reasons[k].append(
                 f"{checks.edge_samples[k]} labelled samples lie at the slice's edge: the label may "
                 "be cut off"
