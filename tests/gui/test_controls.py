@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from napari.utils.progress import progress
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
@@ -247,6 +248,29 @@ def test_a_job_whose_dock_is_closed_leaves_no_bar(
         return not activity_bars(viewer)
 
     wait_until(gone, "no bar in the activity dock")
+
+
+def test_a_job_that_ends_while_its_bar_is_made_leaves_none(
+    make_napari_viewer_proxy: Callable[..., Any],
+) -> None:
+    viewer = make_napari_viewer_proxy(show=True)
+    row = JobRow("Straighten")
+    viewer.window.add_dock_widget(row, name="job")
+    seen: list[int] = []
+
+    def end(event: Any) -> None:
+        if event.added and row.running:
+            seen.append(1)
+            row.finish()
+
+    progress._all_instances.events.changed.connect(end)  # napari turns the event loop in there
+    try:
+        row.start(None, "", "Again")
+        wait_until(lambda: seen, "the bar to be made")
+        wait_until(lambda: not activity_bars(viewer), "no bar in the activity dock")
+        assert not progress._all_instances
+    finally:
+        progress._all_instances.events.changed.disconnect(end)
 
 
 class Dock(ScrollDock):

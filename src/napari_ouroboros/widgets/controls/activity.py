@@ -25,6 +25,7 @@ class Activity:
     def __init__(self, title: str) -> None:
         self._title = title
         self._bar: Any = None
+        self._wanted = False
 
     def show(self, fraction: float | None, text: str) -> None:
         """Show how much is done (None: unknown), and a few words."""
@@ -32,8 +33,11 @@ class Activity:
 
         if self._bar is None:
             total = None if fraction is None else 100
+            self._wanted = True
             self._bar = cancelable_progress(total=total, desc=self._title, file=_Nowhere())
-            return  # the rest at the next turn: the bar may have been closed meanwhile
+            if not self._wanted:  # `close` was called while the bar was in the making
+                self.close()
+            return  # the rest at the next turn
         bar = self._bar
         if fraction is not None:
             if not bar.total:
@@ -51,6 +55,7 @@ class Activity:
 
     def close(self) -> None:
         """Take the bar away. Harmless when repeated."""
+        self._wanted = False
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.close()
