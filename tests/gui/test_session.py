@@ -29,6 +29,7 @@ from napari_ouroboros.widgets.session.jobs import Job
 from napari_ouroboros.widgets.spaces import arrange
 from napari_ouroboros.widgets.spaces.closing import watch_of
 from napari_ouroboros.widgets.straighten import StraightenDock
+from napari_ouroboros.widgets.trace import TraceDock
 
 Make = Callable[..., Any]
 
@@ -361,6 +362,22 @@ def test_closed_by_a_program_it_is_offered_at_the_next_start(
     assert next_one.work.unsaved
     assert next_one.work.working_folder.path == one.path
     assert form.offer.isHidden()
+
+
+def test_unsaved_work_is_told_of_without_the_dock_that_offers_it(
+    traced: Make, window: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced().viewer.close()
+    said: list[str] = []
+    monkeypatch.setattr("napari.utils.notifications.show_info", said.append)
+    viewer = window()
+    viewer.window.add_dock_widget(TraceDock(viewer), name="Trace")
+    wait_until(lambda: said, "the line")
+    (line,) = said
+    assert 'was not saved. The dock "Open a volume" has it' in line
+    # And there it is, without another look.
+    at = At(viewer)
+    assert at.form.offer.isVisible()
 
 
 def test_saved_and_closed_by_a_program_nothing_is_offered(

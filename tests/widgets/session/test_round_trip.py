@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -315,6 +316,51 @@ def test_cancelled_opening_changes_nothing(window: Any, tmp_path: Path) -> None:
     assert window.said[-1] == "Opening was cancelled."
     assert document_of(window) == before
     assert len(list(recovery_folder().iterdir())) == 1
+
+
+def test_what_is_done_while_another_session_is_read_is_kept(window: Any, tmp_path: Path) -> None:
+    window.paint()
+    save(window, tmp_path / "a.ouroboros")
+    window.work.open(tmp_path / "a.ouroboros")
+    window.scene.settings.width = 31
+    window.settle()
+    assert window.scene.settings.width == 24
+    (one,) = abandoned()
+    assert one.document().slices.width == 31
+    assert one.file == tmp_path / "a.ouroboros"
+
+
+def test_half_a_session_is_never_written(window: Any, windows: Callable[[], Any]) -> None:
+    """A write that is due while a session is being brought back waits."""
+    furnish(window)
+    window.loop.until(lambda: not window.work._autosave.pending, "the autosave")
+    expected = window.work.working_folder.read()
+    owning.release(window.work.working_folder.path)
+    window.work.stop_writing()
+
+    other = windows()
+    other.open()
+    other.scene.traces.new(other.small.points_nm, "of this window")
+    other.settle()
+    written: list[Any] = []
+    real = WorkingFolder.write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WorkingFolder, "write", lambda self, d: (written.append(d), real(self, d))[1])
+        other.work.filing.recover(abandoned()[0])
+        flushes = []
+        other.loop.until(lambda: other.work.restoring, "the first step")
+        while other.work.restoring:
+            other.work._autosave.changed()
+            thread = threading.Thread(target=other.work._autosave.flush, args=(10,))
+            thread.start()
+            flushes.append(thread)
+            other.loop.until(lambda t=thread: not t.is_alive(), "the write")  # type: ignore[misc]
+        other.settle()
+    assert flushes
+    assert all(d == expected for d in written if len(d.labels))
+    assert [d for d in written if not d.labels] == []
+    assert other.work.working_folder.read() == expected
+    other.work.stop_writing()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04"])

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_ouroboros.errors import Cancelled, DestinationError, OuroborosError
+from napari_ouroboros.errors import Cancelled, DestinationError
 from napari_ouroboros.session import (
     SUFFIX,
     Abandoned,
     WorkingFolder,
-    abandoned,
     adopt,
-    discard,
     open_session,
     save_session,
-    sweep,
 )
 from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.session.restore import (
@@ -31,6 +28,7 @@ from napari_ouroboros.widgets.session.restore import (
     prepare_sources,
     steps,
 )
+from napari_ouroboros.widgets.session.tidying import Tidying
 
 if TYPE_CHECKING:
     from napari_ouroboros.widgets.scene.scene import Scene
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
 Report = Callable[[int, int, str], None]
 
 
-class Filing:
+class Filing(Tidying):
     """One thing at a time: a save, an opening, a recovery.
 
     Parameters
@@ -59,18 +57,13 @@ class Filing:
     progressed = Signal(int, int, str)
     #: It has ended well: a line for the user.
     said = Signal(str)
-    #: It has failed: the exception, and what does it once more, or None.
-    failed = Signal(object, object)
     #: What could not be brought back: one line each; empty when all is there.
     problems_changed = Signal(tuple)
-    #: Work that was not saved, the newest first.
-    found = Signal(list)
 
     def __init__(self, scene: Scene) -> None:
-        self._scene = weakref.ref(scene)
+        super().__init__(scene)
         self._deliver = scene.deliver
         self._worker = Worker("ouroboros-session", scene.deliver, keep_all=True)
-        self._tidying = Worker("ouroboros-recovery", scene.deliver, keep_all=True)
         self._token: Token | None = None
         self._run = 0
         self._after: Callable[[bool], object] | None = None
@@ -154,6 +147,7 @@ class Filing:
 
     def recover(self, one: Abandoned, after: Callable[[bool], object] | None = None) -> None:
         """Bring unsaved work back; it stays unsaved, and in its folder whatever happens."""
+        self.abandoned = [other for other in self.abandoned if other.path != one.path]
 
         def fetch(stop: Token) -> tuple[WorkingFolder, Ready]:
             folder = adopt(one)
@@ -190,45 +184,6 @@ class Filing:
         if self._token is not None:
             self._token.set()
 
-    # -- work of another time -------------------------------------------------------------
-
-    def look_for_unsaved(self) -> None:
-        """Look for work that was not saved, and sweep up what was; `found` follows."""
-
-        def run(_stop: Token) -> list[Abandoned]:
-            sweep()
-            return abandoned()
-
-        self._tidying.submit(run, self.found.emit, lambda error: self.failed.emit(error, None))
-
-    def discard(self, one: Abandoned) -> None:
-        """Remove work that was not saved; `found` follows."""
-
-        def run(_stop: Token) -> list[Abandoned]:
-            discard(one)
-            return abandoned()
-
-        self._tidying.submit(run, self.found.emit, lambda error: self.failed.emit(error, None))
-
-    def discard_own(self, after: Callable[[], object]) -> None:
-        """Remove the working folder of this window, which is about to close."""
-        scene = self._scene()
-        folder = None if scene is None else scene.work.working_folder
-        if scene is None or folder is None:
-            after()
-            return
-        scene.work.stop_writing()
-
-        def done(_: None) -> None:
-            after()
-
-        def failed(error: Exception) -> None:
-            if not isinstance(error, OuroborosError):
-                raise error
-            after()  # what is left is not offered any more
-
-        self._tidying.submit(lambda _stop: folder.discard(), done, failed)
-
     def close(self) -> None:
         """Stop; what is being written is left as it was."""
         self.cancel()
@@ -249,6 +204,8 @@ class Filing:
         if scene is None or self.busy:
             return
 
+        changes = scene.work.changes
+
         def run(stop: Token) -> tuple[WorkingFolder, Ready]:
             from napari_ouroboros.widgets.scene.warm import wait_until_warm
 
@@ -258,9 +215,8 @@ class Filing:
 
         def done(found: tuple[WorkingFolder, Ready]) -> None:
             folder, ready = found
-            before = scene.work.exchange(folder)
-            if before is not None:
-                self._tidying.submit(lambda _stop: before.discard(), _nothing, _nothing)
+            self.let_go(changes)
+            scene.work.exchange(folder)
             self._show(steps(scene, ready, self.show_front), line, ready.problems)
 
         self._start("Opening", run, done, again, after)
@@ -268,6 +224,9 @@ class Filing:
     def _show(self, todo: list[Callable[[], object]], line: str, problems: tuple[str, ...]) -> None:
         """Do one step; the next when the event loop has turned."""
         run, me, total = self._run, weakref.ref(self), len(todo)
+        scene = self._scene()
+        if scene is not None:
+            scene.work.restoring = True
 
         def turn() -> None:
             found = me()
@@ -342,6 +301,9 @@ class Filing:
     def _end(self, well: bool) -> None:
         self.doing, self._token = "", None
         self._run += 1
+        scene = self._scene()
+        if scene is not None:
+            scene.work.restoring = False
         after, self._after = self._after, None
         self.changed.emit()
         if after is not None:
@@ -359,7 +321,3 @@ class Filing:
             deliver(tell)
 
         return report
-
-
-def _nothing(_: object) -> None:
-    """A folder that could not be removed is marked as saved: the next start sweeps it away."""

@@ -41,7 +41,6 @@ class SessionForm(QWidget):
     def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._work, self._filing = scene.work, scene.work.filing
-        self._looked = False
         #: As `titled` said last.
         self.title = ""
         self.banner = Banner()
@@ -142,9 +141,10 @@ class SessionForm(QWidget):
         for signal, slot in self._connections():
             signal.connect(slot)
         self._show()
-        if not self._looked:
-            self._looked = True
-            self._filing.look_for_unsaved()
+        self._filing.look_once()
+        if self._filing.abandoned:
+            self.offer.offer(self._filing.abandoned)
+            self._found(None)
 
     def detach(self) -> None:
         """Stop following."""

@@ -27,6 +27,7 @@ from napari_ouroboros.widgets.session.looks import LabelsLook, look_arguments
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Layer
 
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.layers import LayerData
@@ -176,7 +177,7 @@ def steps(
     Whatever of ours is in the window goes first; layers of others stay.
     """
     document = ready.document
-    todo: list[Callable[[], object]] = [partial(_clear, scene)]
+    todo: list[Callable[[], object]] = _clearing(scene)
     todo.append(partial(_set_settings, scene, document))
     for layer in ready.layers:
         todo.append(partial(_add_layer, scene, layer))
@@ -204,15 +205,18 @@ def late_steps(
     return todo
 
 
-def _clear(scene: Scene) -> None:
-    from napari_ouroboros.widgets.streaming import volume_of
+def _clearing(scene: Scene) -> list[Callable[[], object]]:
+    """Take away labels, traces and volumes, each in its turn."""
 
-    for entry in list(scene.labels.entries):
-        scene.labels.remove(entry)
-    for model in scene.traces.traces:
-        scene.traces.remove(model)
-    for layer in [x for x in scene.viewer.layers if volume_of(x) is not None]:
-        scene.viewer.layers.remove(layer)
+    def remove(layer: Layer) -> None:
+        if layer in scene.viewer.layers:
+            scene.viewer.layers.remove(layer)
+
+    layers = [scene.traces.layer_of(model) for model in scene.traces.traces]
+    return [
+        *(partial(scene.labels.remove, entry) for entry in scene.labels.entries),
+        *(partial(remove, x) for x in (*layers, *scene.volume_layers) if x is not None),
+    ]
 
 
 def _set_settings(scene: Scene, document: SessionDocument) -> None:

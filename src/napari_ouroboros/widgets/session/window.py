@@ -6,12 +6,16 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.session.asking import unsaved_line
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QMainWindow
 
+    from napari_ouroboros.session import Abandoned
     from napari_ouroboros.widgets.session.work import Work
+
+_WHERE = 'The dock "Open a volume" has it: Restore or Discard.'
 
 
 class SessionWindow:
@@ -31,6 +35,8 @@ class SessionWindow:
         self._work.in_front = self._in_front
         self._work.filing.show_front = self._show_front
         self._work.changed.connect(self._show)
+        self._work.filing.found.connect(self._found)
+        self._work.filing.look_once()
         # After napari, which has just put its own there.
         viewer.events.title.connect(self._show, position="last")
         self._show()
@@ -38,6 +44,7 @@ class SessionWindow:
     def close(self) -> None:
         """Leave the title to napari."""
         self._work.changed.disconnect(self._show)
+        self._work.filing.found.disconnect(self._found)
         viewer = self._viewer()
         if viewer is not None:
             viewer.events.title.disconnect(self._show)
@@ -52,6 +59,16 @@ class SessionWindow:
         # Qt's own place for the mark; with an underscore of its own, a name would have none.
         window.setWindowTitle(f"{name.replace('[*]', '[*][*]')}{viewer.title}[*]")
         window.setWindowModified(unsaved)
+
+    def _found(self, found: list[Abandoned]) -> None:
+        """Say that there is unsaved work where no dock is open that offers it."""
+        from napari.utils.notifications import show_info
+
+        from napari_ouroboros.widgets.session.form import SessionForm
+
+        window = self._window()
+        if found and window is not None and window.findChild(SessionForm) is None:
+            show_info(f"{unsaved_line(found[0])} {_WHERE}")
 
     def _in_front(self) -> str:
         from napari_ouroboros.widgets.spaces.dock import dock_of

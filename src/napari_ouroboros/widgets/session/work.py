@@ -48,6 +48,8 @@ class Work:
         What has to be asked about before the window closes.
     waiting : Waiting
         What the session holds that could not be brought into the window.
+    restoring : bool
+        A session is being brought back: what is in the window is not it yet, and is not written.
     in_front : callable
         Which space is in front, "volume" or "straightened"; a window says it.
     filing : Filing
@@ -66,6 +68,7 @@ class Work:
         self._deliver = scene.deliver
         self.jobs = RunningJobs()
         self.waiting = Waiting()
+        self.restoring = False
         self.in_front: Callable[[], str] = lambda: "volume"
         self._folder: WorkingFolder | None = None
         self._early = 0  # edits before there was a folder
@@ -85,8 +88,7 @@ class Work:
         self._tell_asked = False
         self._closed = self._stopped = False
         self.filing = Filing(scene)
-        me = weakref.ref(self)
-        self._autosave = Autosave(lambda: _write(me), begin=lambda: _begin(me))
+        self._autosave = Autosave(_weakly(self, Work._write), begin=_weakly(self, Work._begin))
         self._autosave.failed.connect(self._say_failed)
 
     # -- the folder -----------------------------------------------------------------------
@@ -111,13 +113,12 @@ class Work:
                 folder.changed()
             self._early = 0
 
-    def exchange(self, folder: WorkingFolder) -> WorkingFolder | None:
-        """Work in another folder from now on; return the one before."""
+    def exchange(self, folder: WorkingFolder) -> None:
+        """Work in another folder from now on."""
         with self._lock:
-            before, self._folder = self._folder, folder
+            self._folder = folder
             self._early = 0
         self._tell()
-        return before
 
     @property
     def working_folder(self) -> WorkingFolder | None:
@@ -182,8 +183,7 @@ class Work:
             return
         if self.unsaved or self._is_worth_keeping():
             self._before_removal = self.capture(), self.unsaved
-            me = weakref.ref(self)
-            self._deliver(lambda: _forget(me))
+            self._deliver(_weakly(self, Work._forget_before_removal))
 
     def _forget_before_removal(self) -> None:
         """The event loop has turned: it was the user."""
@@ -200,8 +200,7 @@ class Work:
     def _ask_tell(self) -> None:
         if not self._tell_asked:
             self._tell_asked = True
-            me = weakref.ref(self)
-            self._deliver(lambda: _tell(me))
+            self._deliver(_weakly(self, Work._tell))
 
     def _tell(self) -> None:
         self._tell_asked = False
@@ -267,7 +266,7 @@ class Work:
 
         def take() -> None:
             try:
-                if not self._closed:
+                if not self._closed and not self.restoring:
                     found.append(self.capture())
             except Exception as error:  # noqa: BLE001 - raised below, in the thread that asked
                 errors.append(error)
@@ -280,13 +279,14 @@ class Work:
             raise SourceError("the window was too busy to say what is in it")
         if errors:
             raise errors[0]
-        return found[0] if found else self._last
+        if found:
+            return found[0]
+        return self._last if self._closed else None
 
     _release: threading.Event | None = None
 
     def _say_failed(self, line: str) -> None:
-        me = weakref.ref(self)
-        self._deliver(lambda: _fail(me, line))
+        self._deliver(_weakly(self, lambda work: work.failed.emit(line)))
 
     # -- how labels look while they are not shown -----------------------------------------
 
@@ -324,8 +324,12 @@ class Work:
         """Hear of every edit from now on; once the scene is complete."""
         scene = self._scene()
         if scene is not None and self._edits is None and not self._closed:
-            me = weakref.ref(self)
-            self._edits = Edits(scene, lambda: _heard(me), lambda: _seen(me), lambda: _keep(me))
+            self._edits = Edits(
+                scene,
+                _weakly(self, Work._heard),
+                _weakly(self, Work._labels_seen),
+                _weakly(self, Work._keep_before_removal),
+            )
 
     def close(self) -> None:
         """End it: unsaved work stays in its folder for the next start, else the folder goes.
@@ -375,49 +379,13 @@ def _discard(folder: WorkingFolder) -> None:
         return  # it is marked as saved: the next start sweeps it away
 
 
-def _write(work: weakref.ref[Work]) -> None:
-    found = work()
-    if found is not None:
-        found._write()
+def _weakly(work: Work, call: Callable[[Work], object]) -> Callable[[], None]:
+    """Return ``call(work)`` that does not keep it alive."""
+    reference = weakref.ref(work)
 
+    def made() -> None:
+        found = reference()
+        if found is not None:
+            call(found)
 
-def _begin(work: weakref.ref[Work]) -> None:
-    found = work()
-    if found is not None:
-        found._begin()
-
-
-def _heard(work: weakref.ref[Work]) -> None:
-    found = work()
-    if found is not None:
-        found._heard()
-
-
-def _keep(work: weakref.ref[Work]) -> None:
-    found = work()
-    if found is not None:
-        found._keep_before_removal()
-
-
-def _forget(work: weakref.ref[Work]) -> None:
-    found = work()
-    if found is not None:
-        found._forget_before_removal()
-
-
-def _seen(work: weakref.ref[Work]) -> None:
-    found = work()
-    if found is not None:
-        found._labels_seen()
-
-
-def _tell(work: weakref.ref[Work]) -> None:
-    found = work()
-    if found is not None:
-        found._tell()
-
-
-def _fail(work: weakref.ref[Work], line: str) -> None:
-    found = work()
-    if found is not None:
-        found.failed.emit(line)
+    return made
