@@ -22,7 +22,7 @@ from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets.home import BackprojectDock
 from napari_ouroboros.widgets.labels.book import StraightLabels
 from napari_ouroboros.widgets.scene import close_scene, scene_of
-from napari_ouroboros.widgets.streaming import add_layers, prepare_volume, unwatch, volume_of
+from napari_ouroboros.widgets.streaming import add_layers, prepare_volume, pyramid_of, unwatch
 
 pytestmark = pytest.mark.filterwarnings("ignore::napari_ouroboros.Notice")
 
@@ -124,7 +124,7 @@ def test_labels_go_home_and_are_shown(window: Any, qtbot: Any, tmp_path: Path) -
     qtbot.waitUntil(lambda: "Shown in its place" in dock.banner.text, timeout=30000)
     layer = next(x for x in window.layers if x.name == "nerve (backprojected)")
     np.testing.assert_array_equal(
-        volume_of(layer).read(0), truth_of(entry, window, tmp_path / "truth", 1)
+        pyramid_of(layer).volume.read(0), truth_of(entry, window, tmp_path / "truth", 1)
     )
     assert "Home in" in home.job.status.text()
     assert "voxels" in home.job.status.text()

@@ -16,7 +16,7 @@ from napari_ouroboros.errors import Cancelled, UserError
 from napari_ouroboros.operations import backproject_job
 from napari_ouroboros.widgets.home.runs import HomeRequest
 from napari_ouroboros.widgets.straighten import live_preview_of
-from napari_ouroboros.widgets.streaming import volume_of
+from napari_ouroboros.widgets.streaming import pyramid_of, volume_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::napari_ouroboros.Notice")
 
@@ -77,7 +77,9 @@ def test_a_result_is_shown_in_place(
     assert truth.any()
     assert result.report.voxels_labelled == report.voxels_labelled
     layer = bench.scene.overlays.results.layer_of(result.report.path)
-    np.testing.assert_array_equal(volume_of(layer).read(0), truth)
+    np.testing.assert_array_equal(pyramid_of(layer).volume.read(0), truth)
+    # What goes with the window is nothing that a session could open again.
+    assert (volume_of(layer) is None) == (kind is None)
     assert list(bench.viewer.layers) == [*before, layer]
     assert bench.viewer.layers.selection.active is active
     assert not layer.editable

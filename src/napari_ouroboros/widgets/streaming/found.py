@@ -20,6 +20,12 @@ def pyramid_of(layer: Layer) -> StreamedPyramid | None:
 
 
 def volume_of(layer: Layer) -> Volume | None:
-    """The volume of ours that a layer shows; None: it shows something else, or what is computed."""
+    """The volume of ours that a layer shows; None: it shows something else, or what is computed.
+
+    None, too, for what lies in the working folder of a window and goes with it: its metadata say
+    so (``passing``). No session can remember that, and nobody straightens it.
+    """
     pyramid = pyramid_of(layer)
-    return pyramid.volume if pyramid and isinstance(pyramid.volume, Volume) else None
+    if pyramid is None or not isinstance(pyramid.volume, Volume):
+        return None
+    return None if layer.metadata.get("napari-ouroboros", {}).get("passing") else pyramid.volume
