@@ -90,7 +90,13 @@ def measure(
 
 
 class MeasureJob:
-    """A measurement that is known before it is run; the parameters are those of `measure`."""
+    """A measurement that is known before it is run; the parameters are those of `measure`.
+
+    Attributes
+    ----------
+    notices : bool
+        Whether to say which labels are not there.
+    """
 
     def __init__(
         self,
@@ -106,6 +112,7 @@ class MeasureJob:
         self.cells = Cells.of(straightening)
         self.ids = None if ids is None else sorted({int(i) for i in ids})
         self.threads = threads or default_threads()
+        self.notices = True
         self._ours = not _is_stack(labels)
         self.stack = open_for(labels, straightening, memory // 8, timeout)
         try:
@@ -140,7 +147,8 @@ class MeasureJob:
         self._found.clear()
         self.plan().run(self.threads, progress, cancel)
         slices = self._gathered()
-        self._notice_missing(slices)
+        if self.notices:
+            self._notice_missing(slices)
         labelled = np.unique(slices.slices)
         return MeasureReport(
             labels=summaries(slices),

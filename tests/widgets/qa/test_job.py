@@ -95,14 +95,16 @@ def test_failed(told: Told) -> None:
 
 
 def test_closed_it_says_nothing_more(told: Told) -> None:
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def run(progress: Any, cancel: Any) -> None:
+        begun.set()
         until_stopped(progress, cancel)
         progress(1, 1)
         ended.set()
 
     told.job.start(run, lambda _: told.all.append("never"))
+    assert begun.wait(20)
     told.job.close()
     assert ended.wait(20)
     told.loop.turn()

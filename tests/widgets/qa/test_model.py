@@ -314,6 +314,30 @@ class TestMeasuring:
         assert measuring.label == 2**64 - 1
         assert len((tmp_path / "m.csv").read_text().splitlines()) == 1 + 21
 
+    def test_other_labels_do_not_make_it_old(self, column: Bench) -> None:
+        measuring = column.qa.measuring
+        first = column.labels("first")
+        first.array[10:20, 5:10, 5:10] = 1
+        column.settle()
+        measuring.measure()
+        column.settle()
+        second = column.labels("second")
+        second.array[10:20, 5:10, 5:10] = 1
+        column.settle()
+        assert measuring.active is second
+        assert not measuring.is_current
+        column.scene.straight.layers.selection.active = first.layer
+        assert measuring.is_current
+
+    def test_nothing_painted_is_an_empty_table(self, column: Bench) -> None:
+        column.labels()
+        column.qa.measuring.measure()
+        column.settle()
+        report = column.qa.measuring.report
+        assert report is not None
+        assert report.labels == ()
+        assert column.qa.measuring.profile() is None
+
     def test_of_an_earlier_trace_are_measured_along_that(self, column: Bench) -> None:
         entry = column.labels()
         entry.array[10:20, 5:10, 5:10] = 1

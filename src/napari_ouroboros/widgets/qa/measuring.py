@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_ouroboros.errors import Notice
 from napari_ouroboros.widgets.qa.job import Job
 
 if TYPE_CHECKING:
@@ -45,8 +43,8 @@ class Measuring:
         self.job = Job("ouroboros-measure", scene.deliver)
         self.report: MeasureReport | None = None
         self.entry: StraightLabels | None = None
-        #: Counts what was painted; a report is of one count.
-        self._painted = 0
+        #: Counts what was painted in each; a report is of one count.
+        self._painted: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._measured = 0
         self._label: int | None = None
         scene.labels.changed.connect(self._labels_changed)
@@ -64,7 +62,7 @@ class Measuring:
         return (
             self.report is not None
             and self.entry is self.active
-            and self._measured == self._painted
+            and self._measured == self._painted.get(self.entry, 0)
         )
 
     @property
@@ -89,7 +87,7 @@ class Measuring:
         entry = self.active
         if entry is None:
             return False
-        count = self._painted
+        count = self._painted.get(entry, 0)
 
         def run(progress: Progress, cancel: Cancel) -> MeasureReport:
             return _measured(entry, progress, cancel)
@@ -101,7 +99,7 @@ class Measuring:
         entry = self.active
         if entry is None:
             return False
-        count = self._painted
+        count = self._painted.get(entry, 0)
         known = self.report if self.is_current else None
 
         def run(progress: Progress, cancel: Cancel) -> MeasureReport:
@@ -134,15 +132,14 @@ class Measuring:
 
     def _labels_painted(self, entry: Any, _change: Any) -> None:
         was_current = self.is_current
-        if entry is self.active:
-            self._painted += 1
+        self._painted[entry] = self._painted.get(entry, 0) + 1
         if was_current and not self.is_current:
             self.changed.emit()
 
 
 def _measured(entry: StraightLabels, progress: Progress, cancel: Cancel) -> MeasureReport:
-    from napari_ouroboros.operations.measure_job import measure
+    from napari_ouroboros.operations.measure_job import MeasureJob
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Notice)  # an empty table says it
-        return measure(entry.array, entry.map, progress=progress, cancel=cancel)
+    with MeasureJob(entry.array, entry.map) as job:
+        job.notices = False  # an empty table says it
+        return job.run(progress, cancel)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_ouroboros.errors import Notice
 from napari_ouroboros.operations.qa import following
 from napari_ouroboros.widgets.qa.job import Job
 from napari_ouroboros.widgets.qa.live_checks import NO_LABELS, Found, LiveChecks, Slices
@@ -202,12 +200,10 @@ class QaModel:
             from napari_ouroboros.operations.qa import image_checks
 
             told = self._telling(slices, self.live_checks.set_image)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Notice)  # said where slices are made
-                return image_checks(
-                    slices.volume, slices.map, slices.mip, memory=_MEMORY,
-                    partial=told, progress=progress, cancel=cancel,
-                )  # fmt: skip
+            return image_checks(
+                slices.volume, slices.map, slices.mip, memory=_MEMORY,
+                partial=told, progress=progress, cancel=cancel,
+            )  # fmt: skip
 
         return self.image.start(run, lambda found: self._take(slices, found, is_image=True))
 
