@@ -167,11 +167,14 @@ def test_opening_replaces_what_was_there(window: Any, tmp_path: Path) -> None:
     before = document_of(window)
     old = window.work.working_folder.path
     window.viewer.add_points(np.zeros((1, 3)), name="somebody else's")
+    result = window.open("cells")
+    result.name, result.metadata["napari-ouroboros"]["passing"] = "a result", True
     window.work.open(tmp_path / "a.ouroboros")
     window.settle()
     after = document_of(window)
     assert after == before
     assert "somebody else's" in window.viewer.layers
+    assert "a result" not in window.viewer.layers
     assert not old.exists()
     assert len(list(recovery_folder().iterdir())) == 1
 

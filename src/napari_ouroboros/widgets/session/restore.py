@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.scene.scene import Scene
     from napari_ouroboros.widgets.trace.state import TraceState
 
+_OURS = "napari-ouroboros"
+
 Report = Callable[[int, int], None]
 
 
@@ -213,9 +215,12 @@ def _clearing(scene: Scene) -> list[Callable[[], object]]:
             scene.viewer.layers.remove(layer)
 
     layers = [scene.traces.layer_of(model) for model in scene.traces.traces]
+    # Results that are shown from the folder that is left go with it.
+    passing = [x for x in scene.viewer.layers if x.metadata.get(_OURS, {}).get("passing")]
+    gone = (*layers, *scene.volume_layers, *passing)
     return [
         *(partial(scene.labels.remove, entry) for entry in scene.labels.entries),
-        *(partial(remove, x) for x in (*layers, *scene.volume_layers) if x is not None),
+        *(partial(remove, x) for x in gone if x is not None),
     ]
 
 
