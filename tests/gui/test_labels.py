@@ -195,6 +195,13 @@ def test_buttons_of_the_layer_list_make_labels_that_are_kept(window: Any) -> Non
     assert "stay labels" in actions["Convert image / labels"].toolTip()
 
 
+def opened(scene: Any) -> Any:
+    """The second window, not on the screen: what is seen of it is tested with the spaces."""
+    second = open_in_window(scene, show=False)
+    settle(turns=10)
+    return second
+
+
 def double(labels: napari.types.LabelsData) -> napari.types.LabelsData:
     """What a plugin does that knows of arrays only."""
     from scipy import ndimage
@@ -209,7 +216,7 @@ def test_a_foreign_widget_works_on_them_in_the_second_window(window: Any) -> Non
     entry = made(window)
     entry.array[7:9, 10:20, 10:20] = 5
     book = window.book
-    second, widget = open_in_window(window.scene), magicgui(double)
+    second, widget = opened(window.scene), magicgui(double)
     twin = next(x for x in second.layers if isinstance(x, Labels))
     assert twin.data is entry.array
     second.window.add_dock_widget(widget)
@@ -248,7 +255,7 @@ def test_the_second_window_lets_go_of_labels(window: Any) -> None:
 
 
 def _paint_in_second(scene: Any, entry: Any, alive: Alive) -> None:
-    second = open_in_window(scene)
+    second = opened(scene)
     twin = next(x for x in second.layers if isinstance(x, Labels))
     alive.note(second, twin)
     twin.paint((2, 20, 20), BIG)
@@ -263,6 +270,7 @@ def _paint_in_second(scene: Any, entry: Any, alive: Alive) -> None:
     scene.settings.width -= 2
     wait_until(lambda: len(_labels_in(there())) == 1, "the labels to be shown again")
     assert entry.is_shown
+    settle(turns=30)
     second.close()
 
 
