@@ -11,7 +11,7 @@ from napari._app_model import get_app_model
 from napari.layers import Image, Labels, Points, Shapes, Surface, Tracks, Vectors
 from napari.utils.key_bindings import KeymapHandler, coerce_keybinding
 from qtpy.QtGui import QAction, QKeySequence, QShortcut
-from real_events import settle
+from real_events import wait_until
 
 from napari_ouroboros.widgets import keys
 from napari_ouroboros.widgets.scene import scene_of
@@ -49,6 +49,12 @@ def resolved(model: Any, layer: Any) -> dict[Any, Any]:
     return dict(handler.active_keymap)
 
 
+def of_ours(model: Any, layer: Any = None) -> set[str | None]:
+    """Names of the keys that do something of ours; None for one that keys.py does not know."""
+    keymap = resolved(model, layer)
+    return {OURS.get(key) for key, f in keymap.items() if "ouroboros" in module_of(f)}
+
+
 def module_of(function: Any) -> str:
     function = getattr(function, "func", function)
     return str(getattr(inspect.unwrap(function), "__module__", ""))
@@ -81,7 +87,7 @@ def test_no_key_of_napari_is_shadowed(window: Callable[..., Any]) -> None:
     scene = scene_of(viewer)
     viewer.window.add_dock_widget(StraightDock(viewer), area="right")
     viewer.add_image(BLOCK, name="volume", contrast_limits=(0, 255), **NM)
-    settle()
+    wait_until(lambda: all(of_ours(x) >= ON_BOTH_SPACES for x in (viewer, scene.straight)), "keys")
     for space, model in (("volume", viewer), ("straightened", scene.straight)):
         for kind in LAYERS:
             layer = with_layer(model, kind)
@@ -92,7 +98,7 @@ def test_no_key_of_napari_is_shadowed(window: Callable[..., Any]) -> None:
                 if module_of(now.get(key)) != module_of(function)
             ]
             assert not shadowed, f"{space}, {kind} layer"
-            ours = {OURS.get(key) for key, f in now.items() if "ouroboros" in module_of(f)}
+            ours = of_ours(model, layer)
             # Every key of ours is in keys.py, and those of both spaces work.
             assert None not in ours, f"{space}, {kind} layer: a key that keys.py does not know"
             assert ours >= ON_BOTH_SPACES, f"{space}, {kind} layer"
@@ -110,18 +116,18 @@ def test_no_key_of_napari_is_shadowed_on_a_trace(window: Callable[..., Any]) -> 
     layer = viewer.add_points(np.array([[0.0, 0, 0], [0, 4, 4]]), **NM)
     scene.traces.use(layer)
     viewer.layers.selection.active = layer
-    settle()
+    wait_until(lambda: of_ours(viewer, layer) >= ON_TRACES, "the keys of a trace")
     now = resolved(viewer, layer)
     for key, function in baseline["points"].items():
         assert module_of(now[key]) == module_of(function), f"{key} is napari's on points"
-    assert {OURS.get(key) for key, f in now.items() if "ouroboros" in module_of(f)} >= ON_TRACES
+    assert None not in of_ours(viewer, layer)
 
 
 def test_no_key_of_a_menu_is_one_of_ours(window: Callable[..., Any]) -> None:
     viewer = window()
     viewer.window.add_dock_widget(StraightDock(viewer), area="right")
     qt_window = viewer.window._qt_window
-    settle()
+    wait_until(lambda: len(qt_window.findChildren(QShortcut)) > 0, "the keys of the window")
     text = QKeySequence.SequenceFormat.PortableText
     taken = {
         sequence.toString(text)
