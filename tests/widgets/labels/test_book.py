@@ -41,7 +41,7 @@ def test_new_labels_lie_on_the_slices(bench: Bench) -> None:
     assert tuple(layer.scale) == (bench.map.mean_spacing_nm, 6.0, 6.0)
     assert [str(unit) for unit in layer.units] == ["nanometer"] * 3
     assert layer.axis_labels == ("slice", "row", "column")
-    assert layer.metadata == {"napari-ouroboros": {"recipe": entry.key}}
+    assert layer.metadata == {"napari-ouroboros": {"recipe": bench.map.recipe_hash}}
     assert bench.straight.layers.selection.active is layer
     assert bench.book.active is entry
     # Where its session keeps what is painted.
@@ -265,6 +265,11 @@ def test_settings_of_the_slices_park_them_too(bench: Bench) -> None:
     bench.scene.settings.width = 31
     bench.settle()
     assert entry.is_shown
+    # The same rectangles in the volume, in finer pixels.
+    settings = bench.scene.settings
+    settings.width, settings.height, settings.pitch_nm = 62, 48, 3.0
+    bench.settle()
+    assert not entry.is_shown
 
 
 def test_while_a_point_is_dragged_nothing_is_parked(bench: Bench) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from napari_ouroboros.widgets.scene.live import slices_key
+
 if TYPE_CHECKING:
     from napari.layers import Labels
 
@@ -46,8 +48,8 @@ class StraightLabels:
 
     @property
     def key(self) -> str:
-        """Hash of their recipe: compare with `LiveState.key`."""
-        return self.map.recipe_hash
+        """What their slices are: compare with `LiveState.key`."""
+        return slices_key(self.map)
 
 
 def make_layer(entry: StraightLabels) -> Labels:
@@ -60,7 +62,7 @@ def make_layer(entry: StraightLabels) -> Labels:
         "scale": (map_.mean_spacing_nm, map_.pitch_nm, map_.pitch_nm),
         "units": ("nm",) * 3,
         "axis_labels": _AXES,
-        "metadata": {OURS: {"recipe": entry.key}},
+        "metadata": {OURS: {"recipe": map_.recipe_hash}},
         "projection_mode": "none",
         "multiscale": False,
     }

@@ -41,7 +41,7 @@ class LiveState:
     problem : str
         One sentence on why there is no map and what to do.
     key : str
-        Hash of the map's recipe: equal for the same map. "" while dragging and without a map.
+        See `slices_key`: equal for the same slices. "" while dragging and without a map.
     """
 
     map: Straightening | None
@@ -144,7 +144,7 @@ class LiveMap:
             map_ = given.resolved(volume.mip(mip).resolution)
             _check_size(map_)
             _ = map_.frames  # here, not in the GUI thread
-            key = "" if dragging else map_.recipe_hash
+            key = "" if dragging else slices_key(map_)
             return LiveState(map_, mip, generation, dragging, key=key)
 
         def failed(error: Exception) -> None:
@@ -171,6 +171,14 @@ class LiveMap:
             return
         before, self.state = self.state, state
         self.changed.emit(state, before)
+
+
+def slices_key(map_: Straightening) -> str:
+    """Return what two maps have in common if their slices are the same, pixel by pixel.
+
+    The hash of a recipe is that of the rectangles in the volume, whatever their pixels.
+    """
+    return f"{map_.recipe_hash} {map_.height} x {map_.width} at {map_.pitch_nm!r} nm"
 
 
 def _check_size(map_: Straightening) -> None:
