@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_ouroboros.errors import Cancelled, UserError
 from napari_ouroboros.geometry import Straightening, Trace
 from napari_ouroboros.operations.carry_labels import CarryReport, carry_labels
+from napari_ouroboros.operations.local_locate import LocalLocate
 from napari_ouroboros.volumes.labels.label_array import LabelArray
 
 IDS = np.array([1, 300, 2**63, 2**64 - 1], np.uint64)
@@ -229,3 +230,20 @@ def test_only_what_painted_chunks_reach_is_computed(tmp_path: Path) -> None:
     assert report.carried > 1400
     assert told[0] < 60
     assert peak < 300e6
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), closed=st.booleans())
+def test_looking_nearby_finds_what_the_map_finds(seed: int, closed: bool) -> None:
+    rng = np.random.default_rng(seed)
+    points = np.cumsum(rng.normal(0, 90, (6, 3)), axis=0)
+    map_ = a_map(points, closed=closed, width=int(rng.integers(2, 40)), height=9)
+    locate = LocalLocate(map_)
+    for _ in range(6):
+        index = rng.uniform(-2, np.array(map_.shape) + 2)
+        middle = map_.to_volume(index) + rng.normal(0, 20, 3)
+        corners = middle + rng.uniform(-60, 60, (8, 3))
+        there = rng.dirichlet(np.ones(8), 300) @ corners
+        np.testing.assert_allclose(
+            locate(there, corners), map_.to_straightened(there), rtol=0, atol=1e-9
+        )

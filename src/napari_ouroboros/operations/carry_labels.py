@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Cancelled, UserError
 from napari_ouroboros.geometry import Straightening
-from napari_ouroboros.operations.carry_reach import Box, reachable_blocks
-from napari_ouroboros.operations.plan import Cancel, Progress
+from napari_ouroboros.operations.carry_reach import Box, corners_nm, reachable_blocks
+from napari_ouroboros.operations.local_locate import LocalLocate
+from napari_ouroboros.operations.plan import Cancel, Progress, default_threads
 from napari_ouroboros.volumes.labels.label_array import LabelArray
 
 Ints = NDArray[np.int64]
 Samples = tuple[Ints, Ints, Ints]
+T = TypeVar("T")
+
+# Blocks that are made ahead of the one that is counted.
+_AHEAD = 8
 
 
 @dataclass(frozen=True)
@@ -106,29 +114,22 @@ class _Carrying:
         self.same_old, self.same_new = _same_slices(old, new)
         #: What is added to an old (row, column) to have the new one, where slices are the same.
         self.shift = (new.height - old.height) // 2, (new.width - old.width) // 2
+        self._in_old, self._in_new = LocalLocate(old), LocalLocate(new)
 
     def run(self, progress: Progress | None, cancel: Cancel | None) -> CarryReport:
         painted = self.labels.painted_chunks()
         blocks = reachable_blocks(self.old, painted, self.new, self.destination.chunks)
         total = len(blocks) + len(painted)
-        written = 0
-        for number, box in enumerate(blocks):
-            _go_on(cancel)
-            written += self._fill(box)
-            if progress is not None:
-                progress(number + 1, total)
+        report = _Counted(progress, total)
+        written = sum(report.each(_in_threads(self._fill, blocks, cancel)))
         carried = lost = contested = 0
         had: set[int] = set()
-        for number, box in enumerate(painted, len(blocks)):
-            _go_on(cancel)
-            ids, there = self._now_at_home(box)
+        for ids, there in report.each(_in_threads(self._now_at_home, painted, cancel)):
             gone = ids != there
             carried += int(np.count_nonzero(~gone))
             lost += int(np.count_nonzero(gone))
             contested += int(np.count_nonzero(gone & (there != 0)))
             had.update(np.unique(ids).tolist())
-            if progress is not None:
-                progress(number + 1, total)
         have = {int(i) for i in np.unique(self.destination)}
         return CarryReport(carried, lost, contested, written, tuple(sorted(had - have)))
 
@@ -136,7 +137,7 @@ class _Carrying:
         """Write a block of the new labels; how many of its samples have a label."""
         found = np.zeros([b - a for a, b in box], self.destination.dtype)
         samples = _samples(box)
-        sources, inside = self._sources(samples)
+        sources, inside = self._sources(samples, box)
         k, r, c = (axis[inside] for axis in sources)
         flat = found.reshape(-1)
         flat[inside] = self.labels[k, r, c]
@@ -145,11 +146,11 @@ class _Carrying:
         self.destination[tuple(slice(a, b) for a, b in box)] = found
         return int(np.count_nonzero(found))
 
-    def _sources(self, samples: Samples) -> tuple[Samples, NDArray[np.bool_]]:
+    def _sources(self, samples: Samples, box: Box) -> tuple[Samples, NDArray[np.bool_]]:
         """The old sample of each new one, and whether there is any."""
         k, r, c = samples
         twin = self.same_old[k], r - self.shift[0], c - self.shift[1]
-        return _at(samples, twin, self.new, self.old)
+        return _at(samples, twin, self.new, self._in_old, box)
 
     def _now_at_home(self, box: Box) -> tuple[NDArray[Any], NDArray[Any]]:
         """Ids of the labelled samples of an old chunk, and what the new labels have there."""
@@ -158,7 +159,7 @@ class _Carrying:
         ids = values[where].astype(self.destination.dtype)
         k, r, c = (axis + edge[0] for axis, edge in zip(where, box, strict=True))
         twin = self.same_new[k], r + self.shift[0], c + self.shift[1]
-        places, inside = _at((k, r, c), twin, self.old, self.new)
+        places, inside = _at((k, r, c), twin, self.old, self._in_new, box)
         there = np.zeros_like(ids)
         k, r, c = (axis[inside] for axis in places)
         there[inside] = self.destination[k, r, c]
@@ -166,12 +167,13 @@ class _Carrying:
 
 
 def _at(
-    samples: Samples, twin: Samples, source: Straightening, target: Straightening
+    samples: Samples, twin: Samples, source: Straightening, locate: LocalLocate, box: Box
 ) -> tuple[Samples, NDArray[np.bool_]]:
-    """Nearest samples of `target` at the places of samples of `source`, and whether there are any.
+    """Nearest samples of another map at the places of samples of a box, and whether there are any.
 
     `twin` are the samples that lie exactly there, where its slices are not -1.
     """
+    target = locate.map
     known = twin[0] >= 0
     for axis, n in zip(twin, target.shape, strict=True):
         known &= (axis >= 0) & (axis < n)
@@ -179,7 +181,7 @@ def _at(
     inside = known.copy()
     if not known.all():
         svu = np.stack(samples, axis=1)[~known].astype(np.float64)
-        index = target.to_straightened(source.to_volume(svu))
+        index = locate(source.to_volume(svu), corners_nm(source, box))
         is_there = ~np.isnan(index[:, 0])
         nearest = np.floor(np.where(is_there[:, None], index, 0.0) + 0.5).astype(np.int64)
         found[~known] = np.clip(nearest, 0, np.array(target.shape) - 1)
@@ -211,6 +213,35 @@ def _samples(box: Box) -> Samples:
     return k.reshape(-1), r.reshape(-1), c.reshape(-1)
 
 
-def _go_on(cancel: Cancel | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise Cancelled("carrying the labels over was cancelled")
+def _in_threads(
+    work: Callable[[Box], T], boxes: Sequence[Box], cancel: Cancel | None
+) -> Iterator[T]:
+    """What `work` makes of each box, in order; a few are made ahead."""
+    with ThreadPoolExecutor(default_threads()) as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for box in boxes:
+                if cancel is not None and cancel.is_set():
+                    raise Cancelled("carrying the labels over was cancelled")
+                waiting.append(pool.submit(work, box))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+class _Counted:
+    """Tells how many of all have been done."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def each(self, found: Iterable[T]) -> Iterator[T]:
+        for one in found:
+            self._done += 1
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+            yield one

@@ -99,6 +99,19 @@ def _boxes_nm(map_: Straightening, boxes: Sequence[Box], cells: bool) -> tuple[F
     return low, high
 
 
+def corners_nm(map_: Straightening, box: Box) -> Float:
+    """Corners (n, 3) in nm of each slice of a box of samples, which lie within their hull."""
+    (k0, k1), (r0, r1), (c0, c1) = box
+    part = map_.planes[k0:k1]
+    return np.concatenate(
+        [
+            part[:, :3] + u * part[:, 6:9] + v * part[:, 9:12]
+            for v in _edges(r0, r1, map_.height, map_.pitch_nm, 0)
+            for u in _edges(c0, c1, map_.width, map_.pitch_nm, 0)
+        ]
+    )
+
+
 def _edges(first: int, stop: int, n: int, pitch: float, pad: int) -> tuple[float, float]:
     middle = 0.5 * (n - 1)
     return (first - 0.5 * pad - middle) * pitch, (stop - 1 + 0.5 * pad - middle) * pitch
