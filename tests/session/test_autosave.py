@@ -1,4 +1,4 @@
-"""Autosave: when it writes, with a clock that the test moves, and what a failing disk does to it."""
+"""Autosave: when it writes, by a clock that the test moves, and what a failing disk does to it."""
 
 from __future__ import annotations
 

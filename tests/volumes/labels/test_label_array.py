@@ -142,7 +142,8 @@ def test_writing_is_as_numpy_writes(key: Any, seed: int, whole: bool, scratch: P
         covered[tuple(slice(a, b) for a, b in part)] = True
     assert covered[tuple(differs.T)].all()
     if change.indices is not None:
-        assert {*map(tuple, np.stack(change.indices, 1).tolist())} == {*map(tuple, differs.tolist())}
+        told = {*map(tuple, np.stack(change.indices, 1).tolist())}
+        assert told == {*map(tuple, differs.tolist())}
 
 
 def test_an_index_outside_is_refused(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_an_index_outside_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", UNSIGNED)
 def test_ids_are_kept(dtype: str, tmp_path: Path) -> None:
-    labels, values = painted(tmp_path / "l", dtype)
+    _, values = painted(tmp_path / "l", dtype)
     again = LabelArray.open(tmp_path / "l")
     assert again.dtype == again.out_dtype == np.dtype(dtype)
     np.testing.assert_array_equal(again[:], values)
