@@ -16,8 +16,9 @@ from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.labels.history import History, Step
 from napari_ouroboros.widgets.labels.job_kinds import LabelWork
 from napari_ouroboros.widgets.labels.jobs import LabelJobs
+from napari_ouroboros.widgets.labels.showing import Showing
 from napari_ouroboros.widgets.labels.straight_labels import StraightLabels, make_layer
-from napari_ouroboros.widgets.labels.watching import Watch
+from napari_ouroboros.widgets.labels.watching import Bound, Watch
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -30,18 +31,6 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.trace.state import TraceState
 
 __all__ = ["LabelsBook", "StraightLabels"]
-
-
-class _Bound:
-    """What the book knows of one entry: its layer, also while it is parked."""
-
-    def __init__(self, layer: Labels, watch: Watch, renamed: Callable[[], object]) -> None:
-        self.layer, self.watch, self._renamed = layer, watch, renamed
-        layer.events.name.connect(renamed)
-
-    def close(self) -> None:
-        self.watch.close()
-        self.layer.events.name.disconnect(self._renamed)
 
 
 class LabelsBook:
@@ -77,12 +66,12 @@ class LabelsBook:
         self.entries: list[StraightLabels] = []
         self.jobs = LabelJobs(scene.deliver)
         self._work = LabelWork(self)
-        self._bound: dict[StraightLabels, _Bound] = {}
+        self._bound: dict[StraightLabels, Bound] = {}
         self._making = Worker("ouroboros-new-labels", scene.deliver, keep_all=True)
         self._history = History()
         # New labels that wait for the map of the trace as it is now.
         self._wanted: list[tuple[str | None, np.dtype[Any]]] = []
-        self._moving = False
+        self._showing = Showing(scene.straight)
         self._straight.layers.events.removed.connect(self._layer_removed)
         self._straight.layers.selection.events.active.connect(self._selected)
         self._live.changed.connect(self._map_changed)
@@ -226,20 +215,14 @@ class LabelsBook:
     def load(self, path: str, recipe: str | None = None) -> None:
         """Load labels of a file, folder or URL, by the recipe beside it or another.
 
-        Raises
-        ------
-        UserError
-            Something else is being done.
+        UserError where something else is being done, here as in what follows.
         """
         self._work.load(path, recipe)
 
     def carry_over(self, entry: StraightLabels) -> None:
         """Carry labels of an earlier trace over to the present one, as new labels.
 
-        Raises
-        ------
-        UserError
-            They are those of the present trace; there is none; something else is being done.
+        UserError where they are those of the present trace, or there is none.
         """
         self._work.carry_over(entry)
 
@@ -251,10 +234,7 @@ class LabelsBook:
     ) -> None:
         """Fill the slices between those that were painted; napari's undo takes it back at once.
 
-        Raises
-        ------
-        UserError
-            They are not shown; something else is being done.
+        UserError where they are not shown.
         """
         self._work.interpolate(entry, ids, between)
 
@@ -333,7 +313,7 @@ class LabelsBook:
         watch = Watch(
             entry.array, self._deliver, self.scene.work.note_edit, partial(self._told, entry)
         )
-        self._bound[entry] = _Bound(layer, watch, partial(self._renamed, entry))
+        self._bound[entry] = Bound(layer, watch, partial(self._renamed, entry))
         self.entries.insert(index, entry)
         self._show_or_park(entry, self._live.state)
         self.scene.work.note_edit()
@@ -357,6 +337,8 @@ class LabelsBook:
             return
         step = source[-1]
         if step.held is not None:
+            if self.running:
+                raise UserError(f"{self.running} is still going on; wait for it or cancel it")
             self._work.put_back(step.entry, step.held, partial(self._put_back, source, target))
             return
         target.append(source.pop())
@@ -379,11 +361,7 @@ class LabelsBook:
         fits = entry.key == state.key
         if fits and entry.layer is None:
             layer = self._bound[entry].layer
-            self._moving = True
-            try:
-                _add(self._straight, layer)
-            finally:
-                self._moving = False
+            self._showing.show(layer)
             entry.layer = layer
         elif not fits:
             self._park(entry)
@@ -392,11 +370,7 @@ class LabelsBook:
         layer, entry.layer = entry.layer, None
         if layer is not None and layer in self._straight.layers:
             self._work.forget(entry)
-            self._moving = True
-            try:
-                self._straight.layers.remove(layer)
-            finally:
-                self._moving = False
+            self._showing.park(layer)
 
     def _map_changed(self, state: LiveState, _before: LiveState) -> None:
         before = [entry.layer for entry in self.entries]
@@ -408,12 +382,12 @@ class LabelsBook:
 
     def _layer_removed(self, event: Any) -> None:
         """The user has removed a layer from the list: its labels go."""
-        entry = None if self._moving else self.entry_of(event.value)
+        entry = None if self._showing.moving else self.entry_of(event.value)
         if entry is not None:
             self.remove(entry)
 
     def _selected(self, _event: Any = None) -> None:
-        if self.entries and not self._moving:
+        if self.entries and not self._showing.moving:
             self.changed.emit()
 
     def _renamed(self, entry: StraightLabels, _event: Any = None) -> None:
@@ -425,14 +399,3 @@ class LabelsBook:
             # Whoever wrote: napari shows only what was painted in this very layer.
             entry.layer.refresh(extent=False, thumbnail=False)
         self.painted.emit(entry, change)
-
-
-def _add(straight: Any, layer: Labels) -> None:
-    """Above images and labels, below what we draw; selection and camera stay."""
-    from napari.layers import Image
-    from napari.layers import Labels as LabelsLayer
-
-    from napari_ouroboros.widgets.spaces.helper_layer import add_quietly
-
-    places = [i for i, x in enumerate(straight.layers) if isinstance(x, Image | LabelsLayer)]
-    add_quietly(straight, layer, max(places, default=-1) + 1)

@@ -121,7 +121,7 @@ class LabelsForm(QWidget):
         self.carry.clicked.connect(lambda: self._with_current(self._book.carry_over))
         self.back.clicked.connect(lambda: self._with_current(partial(go_back, scene)))
         self.remove.clicked.connect(lambda: self._with_current(self._book.remove))
-        self.undo.clicked.connect(self._book.undo)
+        self.undo.clicked.connect(lambda: self._try(self._book.undo))
         self.job.run.connect(self._interpolate)
         self.job.cancelled.connect(self._book.cancel)
 

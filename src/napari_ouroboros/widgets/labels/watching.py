@@ -11,6 +11,8 @@ import numpy as np
 from napari_ouroboros.volumes.labels.label_changes import Change, union
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_ouroboros.volumes.labels.label_array import LabelArray
     from napari_ouroboros.widgets.background import Deliver
 
@@ -63,6 +65,26 @@ class Watch:
             changes, self._waiting = self._waiting, []
         if changes and not self._closed:
             self._told(together(changes))
+
+
+class Bound:
+    """A layer of labels, also while it is parked, and what listens to it and to its array.
+
+    Parameters
+    ----------
+    layer : Labels
+    watch : Watch
+    renamed : callable
+    """
+
+    def __init__(self, layer: Labels, watch: Watch, renamed: Callable[[], object]) -> None:
+        self.layer, self.watch, self._renamed = layer, watch, renamed
+        layer.events.name.connect(renamed)
+
+    def close(self) -> None:
+        """Listen to neither."""
+        self.watch.close()
+        self.layer.events.name.disconnect(self._renamed)
 
 
 def together(changes: Sequence[Change]) -> Change:
