@@ -292,8 +292,10 @@ def test_full_disk(tmp_path: Path) -> None:
 # killed and competing jobs ---------------------------------------------------------------------
 
 WORKS_UNTIL_KILLED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+# It is ignored in what is started from a program that runs in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from napari_ouroboros.volumes.writing.staging import StagedFile, StagedFolder
 folder, file = Path(sys.argv[1]) / "out", Path(sys.argv[1]) / "a.tif"
 with StagedFolder(folder, True, lambda f: (f / "info").is_file()) as a, StagedFile(file, True) as b:
@@ -351,10 +353,13 @@ def test_interrupted_job_tidies_up(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert job.stdout is not None
-    assert job.stdout.readline() == "working\n"
-    job.send_signal(signal.SIGINT)
-    _, errors = job.communicate(timeout=30)
+    try:
+        assert job.stdout is not None
+        assert job.stdout.readline() == "working\n"
+        job.send_signal(signal.SIGINT)
+        _, errors = job.communicate(timeout=30)
+    finally:
+        end(job, signal.SIGKILL)
     assert "KeyboardInterrupt" in errors
     assert list(tmp_path.iterdir()) == []
 
