@@ -130,7 +130,7 @@ def bend_by_the_oracle() -> tuple[no.Straightening, NDArray[Any], NDArray[Any]]:
     voxels = np.stack(np.meshgrid(*map(np.arange, BIG_SHAPE), indexing="ij"), -1).reshape(-1, 3)
     x = (voxels + BIG_OFFSET + 0.5) * RESOLUTION
     reach = np.hypot(13, 11) / 2 * 8.0 + 10.0  # farther than any sample's rim from its centre
-    near = scipy.spatial.cKDTree(f.c).query(x)[0] < reach
+    near = np.isfinite(scipy.spatial.cKDTree(f.c).query(x, distance_upper_bound=reach)[0])
     voxels, at = voxels[near], literal.to_straightened(x[near])
     sample = np.floor(at.index + 0.5)
     clear = np.isfinite(at.index[:, 0]) & (at.margin > 1e-6)
