@@ -179,10 +179,13 @@ def test_interpolated_and_undone_at_once(bench: Bench) -> None:
     entry.layer.mode = "paint"
     bench.book.interpolate(entry)
     assert not entry.layer.editable
+    # A window that closes now asks.
+    assert bench.scene.work.jobs.running == ["work on labels"]
     with pytest.raises(UserError, match="still going on"):
         bench.book.interpolate(entry)
     bench.settle()
     assert bench.failed == []
+    assert bench.scene.work.jobs.running == []
     assert entry.layer.editable
     assert entry.layer.mode == "paint"
     np.testing.assert_array_equal(entry.array[:], wanted)

@@ -15,10 +15,11 @@ from napari_ouroboros.errors import UserError
 from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.labels.history import History, Step
 from napari_ouroboros.widgets.labels.job_kinds import LabelWork
-from napari_ouroboros.widgets.labels.jobs import LabelJobs
+from napari_ouroboros.widgets.labels.jobs import AskedAbout, LabelJobs
 from napari_ouroboros.widgets.labels.showing import Showing
 from napari_ouroboros.widgets.labels.straight_labels import StraightLabels, make_layer
 from napari_ouroboros.widgets.labels.watching import Bound, Watch
+from napari_ouroboros.widgets.session.jobs import Job
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -65,6 +66,7 @@ class LabelsBook:
         self._deliver = scene.deliver
         self.entries: list[StraightLabels] = []
         self.jobs = LabelJobs(scene.deliver)
+        scene.work.jobs.add(Job("work on labels", AskedAbout(self.jobs)))
         self._work = LabelWork(self)
         self._bound: dict[StraightLabels, Bound] = {}
         self._making = Worker("ouroboros-new-labels", scene.deliver, keep_all=True)

@@ -118,6 +118,31 @@ class LabelJobs:
             self.progressed.emit(*progress)
 
 
+class AskedAbout:
+    """Long work on labels as one of the things that a window is asked about before it closes.
+
+    Parameters
+    ----------
+    jobs : LabelJobs
+    """
+
+    def __init__(self, jobs: LabelJobs) -> None:
+        self._jobs = jobs
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being done."""
+        return bool(self._jobs.running)
+
+    def cancel(self) -> None:
+        """Ask it to stop."""
+        self._jobs.cancel()
+
+    def close(self, seconds: float = 0.0) -> None:
+        """End it; nothing is waited for."""
+        self._jobs.close()
+
+
 class _Either:
     """Set as soon as one of two tokens is."""
 
