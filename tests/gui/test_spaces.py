@@ -347,6 +347,37 @@ def test_buttons_of_the_second_list_act_on_the_second_space(window: Any) -> None
     assert list(viewer.layers) == layers
 
 
+def test_buttons_of_the_second_controls_act_on_their_own_layer(
+    window: Any, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong: list[Any] = []
+    monkeypatch.setattr("sys.excepthook", lambda *error: wrong.append(error))
+    scene, straight = window.scene, window.scene.straight
+    trace = scene.traces.active
+    (of_trace,) = (x for x in window.viewer.layers if x._type_string == "points")
+    window.viewer.layers.selection.active = of_trace
+    of_trace.selected_data = {0, 1}
+    like = {"scale": window.image.scale, "units": ("nm",) * 3}
+    like["axis_labels"] = ("slice", "row", "column")
+    labels = straight.add_labels(np.zeros(window.image.data.shape, np.uint16), **like)
+    points = straight.add_points([(1, 2, 3), (1, 5, 6)], **like)
+    flip(window.viewer)
+    put_together(window.viewer)
+    person.focus(window.dock)
+    n = len(trace.state.points_nm)
+    straight.layers.selection.active = labels
+    panels = window.dock.view.controls.widgets
+    for name in ("paint_button", "fill_button", "polygon_button", "erase_button"):
+        person.click_on(getattr(panels[labels], name))
+        assert labels.mode == name.removesuffix("_button")
+    straight.layers.selection.active = points
+    points.selected_data = {1}
+    person.click_on(panels[points].delete_button)
+    assert len(points.data) == 1
+    assert len(trace.state.points_nm) == n
+    assert not wrong
+
+
 def test_paste_goes_there_in_both_canvases(window: Any, person: Person) -> None:
     viewer, scene, dock = window.viewer, window.scene, window.dock
     wait_until(lambda: dock.links.idle and dock.links.warm.map, "the map")

@@ -25,6 +25,7 @@ from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
 from napari_ouroboros.widgets.spaces.narrow_controls import NarrowControls
 from napari_ouroboros.widgets.spaces.offer import Offer
 from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
+from napari_ouroboros.widgets.spaces.own_buttons import OwnButtons
 from napari_ouroboros.widgets.spaces.position_bar import PositionBar
 from napari_ouroboros.widgets.spaces.room import Room
 from napari_ouroboros.widgets.spaces.second_window import open_in_window
@@ -74,7 +75,7 @@ class StraightDock(QWidget):
             ScaleAndAxes(model, partial(when_warm, self.scene.deliver))
             for model in (self.scene.viewer, self.scene.straight)
         ]
-        self._narrow: list[NarrowControls] = []
+        self._narrow: list[NarrowControls | OwnButtons] = []
         self.links = LinkedSpaces(self.scene)
         self.panels: SidePanels | None = None
         #: Whether the straightened space has the width, the focus and the left column.
@@ -161,8 +162,10 @@ class StraightDock(QWidget):
     def _open_in_window(self) -> None:
         open_in_window(self.scene)
 
-    def _narrow_controls(self, window: QMainWindow) -> list[NarrowControls]:
-        found = [NarrowControls(self.scene.straight, self.view.controls)]
+    def _narrow_controls(self, window: QMainWindow) -> list[NarrowControls | OwnButtons]:
+        straight, controls = self.scene.straight, self.view.controls
+        found: list[NarrowControls | OwnButtons] = []
+        found += [OwnButtons(straight, controls), NarrowControls(straight, controls)]
         theirs = window.findChild(QDockWidget, "layer controls")
         if theirs is not None and theirs.widget() is not None:
             found.append(NarrowControls(self.scene.viewer, theirs.widget()))
