@@ -14,7 +14,7 @@ from napari.layers import Labels
 from oracles.precomputed import write_by_hand
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
-from real_events import wait_until
+from real_events import settle, wait_until
 
 from napari_ouroboros import Straightening, Trace, backproject, open_volume
 from napari_ouroboros.operations import backproject_job
@@ -274,3 +274,4 @@ def test_a_dock_that_is_closed_is_forgotten(window: Any, qtbot: Any, tmp_path: P
 
     qtbot.waitUntil(forgotten, timeout=10000)
     scene_of(window).labels.changed.emit()
+    settle(turns=50)  # Qt destroys what Python knows no more

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from functools import partial
 
 from qtpy.QtWidgets import QWidget
 
+#: Slots of widgets that Qt has not destroyed yet. A widget that Python forgets as garbage would
+#: take its slot along, emptied, though Qt calls it when it destroys what is left: that crashes.
+_slots: set[_Slot] = set()
 
-def _end(calls: list[Callable[[], object]], *_: object) -> None:
+
+class _Slot:
+    """What Qt calls when a widget is destroyed."""
+
+    def __init__(self, calls: list[Callable[[], object]]) -> None:
+        self._calls = calls
+        _slots.add(self)
+
+    def __call__(self, *_: object) -> None:
+        _slots.discard(self)
+        _end(self._calls)
+
+
+def _end(calls: list[Callable[[], object]]) -> None:
     while calls:
         calls.pop()()
 
@@ -23,6 +38,6 @@ def calls_at_end(widget: QWidget) -> list[Callable[[], object]]:
     """
     calls: list[Callable[[], object]] = []
     # No bound method: it would be called with the widget half gone, or keep it alive.
-    widget.destroyed.connect(partial(_end, calls))
+    widget.destroyed.connect(_Slot(calls))
     weakref.finalize(widget, _end, calls).atexit = False
     return calls

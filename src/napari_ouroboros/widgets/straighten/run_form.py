@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -91,7 +90,7 @@ class RunForm(QWidget):
         self._runs.failed.connect(self._failed)
         self._runs.cost_changed.connect(self._show_cost)
         self._runs.warned.connect(self._warned)
-        self.destroyed.connect(partial(_close, self._runs))
+        calls_at_end(self).append(self._runs.close)
         preview.scene.closing.connect(self._runs.close)
         job = Job("a straightening", self._runs)
         calls_at_end(self).append(preview.scene.work.jobs.add(job))
@@ -245,7 +244,3 @@ class RunForm(QWidget):
             )
             self.toggle.setText("Show the result")
         set_ready(self.toggle, current, "The trace or the settings have changed since.")
-
-
-def _close(runs: StraightenRuns, *_: object) -> None:
-    runs.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QMainWindow
 
+from napari_ouroboros.widgets.controls.ending import calls_at_end
 from napari_ouroboros.widgets.streaming.sign import LoadingSign
 
 if TYPE_CHECKING:
@@ -36,5 +37,4 @@ def furnish(viewer: ViewerModel, watcher: Watcher) -> None:
         if watcher is not None:
             watcher.close()
 
-    # A function of its own, which holds nothing: Qt keeps it as long as the window.
-    window.destroyed.connect(end)
+    calls_at_end(window).append(end)
