@@ -366,6 +366,97 @@ def test_half_a_session_is_never_written(window: Any, windows: Callable[[], Any]
     other.work.stop_writing()
 
 
+def test_what_napari_cannot_show_is_named_and_the_rest_comes(
+    window: Any, windows: Callable[[], Any], tmp_path: Path
+) -> None:
+    window.paint("axon")
+    window.paint("nuclei")
+    window.scene.qa.toggle_mark("bad", 3)
+    save(window, tmp_path / "a.ouroboros")
+    expected = document_of(window)
+    other = windows()
+    real = other.scene.labels.add
+
+    def add(array: Any, map_: Any, name: str, **more: Any) -> Any:
+        if name == "axon":
+            raise ValueError("no room for it")
+        return real(array, map_, name, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(other.scene.labels, "add", add)
+        other.work.open(tmp_path / "a.ouroboros")
+        other.settle()
+    assert other.work.filing.problems == ("no room for it",)
+    assert list(labels_of(other)) == ["nuclei"]
+    found = document_of(other)
+    assert {e.name: e.store for e in found.labels} == {e.name: e.store for e in expected.labels}
+    assert len(found.marks) == 1
+
+
+def test_what_was_taken_is_written_where_it_was_taken(window: Any) -> None:
+    """Another session may come while the autosave writes; its folder is not this one's."""
+    window.paint()
+    window.loop.until(lambda: not window.work._autosave.pending, "the autosave")
+    before, other = window.work.working_folder, WorkingFolder.create()
+    real = window.work.capture
+
+    def capture() -> Any:
+        found = real()
+        window.work.exchange(other)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window.work, "capture", capture)
+        window.scene.settings.width = 31
+        threading.Thread(target=window.work._autosave.flush, args=(10,)).start()
+        window.loop.until(lambda: not window.work._autosave.pending, "the write")
+    assert not (other.path / "session.json").exists()
+    assert before.read().slices.width == 31
+    window.work.stop_writing()
+    before.discard()
+
+
+def test_closed_in_the_middle_of_a_recovery_it_is_whole(
+    window: Any, windows: Callable[[], Any]
+) -> None:
+    furnish(window)
+    window.loop.until(lambda: not window.work._autosave.pending, "the autosave")
+    folder = window.work.working_folder
+    expected = folder.read()
+    window.work.stop_writing()
+    owning.release(folder.path)
+    other = windows()
+    other.work.filing.recover(abandoned()[0])
+    other.loop.until(lambda: other.work.restoring, "the first step")
+    other.work.note_edit()
+    other.scene.close()  # by a program
+    (one,) = abandoned()
+    assert one.document() == expected
+
+
+def test_what_is_edited_during_a_recovery_is_written_after_it(
+    window: Any, windows: Callable[[], Any]
+) -> None:
+    window.paint()
+    window.loop.until(lambda: not window.work._autosave.pending, "the autosave")
+    window.work.stop_writing()
+    owning.release(window.work.working_folder.path)
+    other = windows()
+    other.work.filing.recover(abandoned()[0])
+    other.loop.until(lambda: other.work.restoring, "the first step")
+    other.work.note_edit()
+    with pytest.MonkeyPatch.context() as patch:
+        # The steps stand still until the write that was due has come by.
+        todo: list[Callable[[], None]] = []
+        patch.setattr(other.work.filing, "_deliver", todo.append)
+        threading.Thread(target=other.work._autosave.flush, args=(10,)).start()
+        other.loop.until(lambda: not other.work._autosave.pending, "the write")
+    other.loop.calls += todo
+    other.loop.until(lambda: not other.work.restoring, "the recovery")
+    assert other.work._autosave.pending
+    other.work.stop_writing()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04"])
 def test_what_is_no_session_changes_nothing(
     window: Any, tmp_path: Path, content: bytes | None
@@ -434,4 +525,4 @@ def test_a_busy_window_is_said(window: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("napari_ouroboros.widgets.session.work._WAIT_FOR_WINDOW_S", 0.01)
         with pytest.raises(SourceError, match="the window was too busy"):
-            window.work._captured_for_thread()
+            window.work._captured_for_thread(window.work.folder())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_ouroboros.errors import Cancelled, DestinationError
+from napari_ouroboros.errors import Cancelled, DestinationError, one_line
 from napari_ouroboros.session import (
     SUFFIX,
     Abandoned,
@@ -223,7 +223,7 @@ class Filing(Tidying):
 
     def _show(self, todo: list[Callable[[], object]], line: str, problems: tuple[str, ...]) -> None:
         """Do one step; the next when the event loop has turned."""
-        run, me, total = self._run, weakref.ref(self), len(todo)
+        run, me, total, lines = self._run, weakref.ref(self), len(todo), list(problems)
         scene = self._scene()
         if scene is not None:
             scene.work.restoring = True
@@ -231,7 +231,7 @@ class Filing(Tidying):
         def turn() -> None:
             found = me()
             if found is not None and run == found._run:
-                found._step(todo, total, turn, line, problems)
+                found._step(todo, total, turn, line, lines)
 
         turn()
 
@@ -241,16 +241,16 @@ class Filing(Tidying):
         total: int,
         turn: Callable[[], None],
         line: str,
-        problems: tuple[str, ...],
+        lines: list[str],
     ) -> None:
         scene = self._scene()
         if scene is None:
             return
         if not todo:
-            self.problems = problems
+            self.problems = tuple(lines)
             scene.work.note_saved()
             self._end(True)
-            self.problems_changed.emit(problems)
+            self.problems_changed.emit(self.problems)
             if line:
                 self.said.emit(line)
             return
@@ -258,10 +258,9 @@ class Filing(Tidying):
         try:
             with scene.work.quietly():
                 step()
-        except Exception as error:  # noqa: BLE001  # of napari's, too: said here, and the work ends
-            self._end(False)
-            self.failed.emit(error, None)
-            return
+        except Exception as error:  # noqa: BLE001  # of napari's, too: said at the end
+            # The rest comes all the same: what stayed away would be gone with the next autosave.
+            lines.append(one_line(error) or type(error).__name__)
         self.progressed.emit(total - len(todo), total, "layers")
         self._deliver(turn)
 

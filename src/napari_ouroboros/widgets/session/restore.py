@@ -6,10 +6,11 @@ What cannot be had is named in one line, and the rest comes; the session keeps i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.scene.scene import Scene
     from napari_ouroboros.widgets.trace.state import TraceState
 
+T = TypeVar("T")
+
 _OURS = "napari-ouroboros"
 
 Report = Callable[[int, int], None]
@@ -49,7 +52,7 @@ class Ready:
     Attributes
     ----------
     document : SessionDocument
-    layers : list of LayerData
+    layers : list of (SourceEntry, LayerData)
         Of the sources that could be opened, lowest first.
     labels : list of (LabelsEntry, LabelArray, Straightening)
     missing : Waiting
@@ -59,7 +62,7 @@ class Ready:
     """
 
     document: SessionDocument
-    layers: list[LayerData]
+    layers: list[tuple[SourceEntry, LayerData]]
     labels: list[tuple[LabelsEntry, LabelArray, Straightening]]
     missing: Waiting
     problems: tuple[str, ...]
@@ -103,7 +106,7 @@ def prepare(
 
 def prepare_sources(
     sources: Sequence[SourceEntry], token: Token, report: Callable[[int], None]
-) -> tuple[list[LayerData], list[SourceEntry], list[str]]:
+) -> tuple[list[tuple[SourceEntry, LayerData]], list[SourceEntry], list[str]]:
     """Open sources; return their layers, those that cannot be had, and why. In a worker."""
     from napari_ouroboros.widgets.preferences import apply_memory
     from napari_ouroboros.widgets.streaming import prepare_volume
@@ -111,7 +114,7 @@ def prepare_sources(
     apply_memory()
     opened: dict[tuple[object, ...], Volume | OuroborosError] = {}
     made: dict[tuple[object, ...], list[LayerData]] = {}
-    layers: list[LayerData] = []
+    layers: list[tuple[SourceEntry, LayerData]] = []
     lost: list[SourceEntry] = []
     problems: list[str] = []
     for number, entry in enumerate(sources):
@@ -134,7 +137,7 @@ def prepare_sources(
             found = made[*which, as_labels]
             at = entry.channel if entry.channel is not None and len(found) > 1 else 0
             data, meta, kind = found[min(at, len(found) - 1)]
-            layers.append((data, look_arguments(entry, meta, kind), kind))
+            layers.append((entry, (data, look_arguments(entry, meta, kind), kind)))
         report(number + 1)
     _check(token)
     return layers, lost, problems
@@ -181,29 +184,31 @@ def steps(
     document = ready.document
     todo: list[Callable[[], object]] = _clearing(scene)
     todo.append(partial(_set_settings, scene, document))
-    for layer in ready.layers:
-        todo.append(partial(_add_layer, scene, layer))
-    late: list[TraceEntry] = []
+    left = _Left()
+    for source, layer in ready.layers:
+        todo.append(partial(_add_layer, scene, source, layer, left))
     for trace in document.traces:
-        todo.append(partial(_add_trace, scene, trace, late))
+        todo.append(partial(_add_trace, scene, trace, left))
     for entry, array, map_ in ready.labels:
-        todo.append(partial(_add_labels, scene, entry, array, map_))
+        todo.append(partial(_add_labels, scene, entry, array, map_, left))
     # Undoing would bring labels back whose store goes with the folder that was left.
     todo.append(scene.labels.forget_history)
-    todo.append(lambda: _keep_waiting(scene, replace(ready.missing, traces=tuple(late))))
+    todo.append(partial(_keep_waiting, scene, ready.missing, left))
     todo.append(partial(_go_there, scene, document, show_front))
     return todo
 
 
 def late_steps(
-    scene: Scene, layers: Sequence[LayerData], missing: Waiting
+    scene: Scene, layers: Sequence[tuple[SourceEntry, LayerData]], missing: Waiting
 ) -> list[Callable[[], object]]:
     """Return the steps that bring sources that could be had at last, and what waited for them."""
-    todo: list[Callable[[], object]] = [partial(_add_layer, scene, layer) for layer in layers]
-    late: list[TraceEntry] = []
+    left = _Left()
+    todo: list[Callable[[], object]] = [
+        partial(_add_layer, scene, source, layer, left) for source, layer in layers
+    ]
     for trace in missing.traces:
-        todo.append(partial(_add_trace, scene, trace, late))
-    todo.append(lambda: _keep_waiting(scene, replace(missing, traces=tuple(late))))
+        todo.append(partial(_add_trace, scene, trace, left))
+    todo.append(partial(_keep_waiting, scene, replace(missing, traces=()), left))
     return todo
 
 
@@ -233,16 +238,41 @@ def _set_settings(scene: Scene, document: SessionDocument) -> None:
     scene.place.follow = document.place.follow
 
 
-def _add_layer(scene: Scene, layer: LayerData) -> None:
+@dataclass(frozen=True)
+class _Left:
+    """What could not be shown: the session keeps it all the same."""
+
+    sources: list[SourceEntry] = field(default_factory=list)
+    traces: list[TraceEntry] = field(default_factory=list)
+    labels: list[LabelsEntry] = field(default_factory=list)
+
+
+@contextmanager
+def _kept(entry: T, left: list[T]) -> Iterator[None]:
+    """An entry that fails to be shown is left, and the error goes on."""
+    try:
+        yield
+    except BaseException:
+        left.append(entry)
+        raise
+
+
+def _add_layer(scene: Scene, entry: SourceEntry, layer: LayerData, left: _Left) -> None:
     from napari_ouroboros.widgets.streaming import add_layers
 
-    add_layers(scene.viewer, [layer])
+    with _kept(entry, left.sources):
+        add_layers(scene.viewer, [layer])
 
 
-def _add_trace(scene: Scene, entry: TraceEntry, late: list[TraceEntry]) -> None:
+def _add_trace(scene: Scene, entry: TraceEntry, left: _Left) -> None:
     if scene.reference is None:
-        late.append(entry)  # it has no place in the window without a volume
+        left.traces.append(entry)  # it has no place in the window without a volume
         return
+    with _kept(entry, left.traces):
+        _show_trace(scene, entry)
+
+
+def _show_trace(scene: Scene, entry: TraceEntry) -> None:
     before = scene.traces.active
     state = _state(entry)
     model = scene.traces.new(state.points_nm, entry.name)
@@ -262,16 +292,23 @@ def _state(entry: TraceEntry) -> TraceState:
     return TraceState(entry.points_nm, entry.closed, entry.tolerance_nm, entry.up, keyframes)
 
 
-def _add_labels(scene: Scene, entry: LabelsEntry, array: LabelArray, map_: Straightening) -> None:
-    trace = None if entry.made_along is None else _state(entry.made_along)
-    found = scene.labels.add(array, map_, entry.name, trace=trace)
+def _add_labels(
+    scene: Scene, entry: LabelsEntry, array: LabelArray, map_: Straightening, left: _Left
+) -> None:
+    with _kept(entry, left.labels):
+        trace = None if entry.made_along is None else _state(entry.made_along)
+        found = scene.labels.add(array, map_, entry.name, trace=trace)
     colours = {colour.label: colour.rgba for colour in entry.colours} or None
     look = LabelsLook(entry.visible, entry.opacity, entry.selected, entry.seed, colours)
     scene.work.want_look(found, look)
 
 
-def _keep_waiting(scene: Scene, waiting: Waiting) -> None:
-    scene.work.waiting = waiting
+def _keep_waiting(scene: Scene, missing: Waiting, left: _Left) -> None:
+    scene.work.waiting = Waiting(
+        (*missing.sources, *left.sources),
+        (*missing.traces, *left.traces),
+        (*missing.labels, *left.labels),
+    )
 
 
 def _go_there(scene: Scene, document: SessionDocument, show_front: Callable[[str], object]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 
@@ -48,8 +49,6 @@ class Work:
         What has to be asked about before the window closes.
     waiting : Waiting
         What the session holds that could not be brought into the window.
-    restoring : bool
-        A session is being brought back: what is in the window is not it yet, and is not written.
     in_front : callable
         Which space is in front, "volume" or "straightened"; a window says it.
     filing : Filing
@@ -68,24 +67,20 @@ class Work:
         self._deliver = scene.deliver
         self.jobs = RunningJobs()
         self.waiting = Waiting()
-        self.restoring = False
+        self._restoring = self._missed = False
         self.in_front: Callable[[], str] = lambda: "volume"
         self._folder: WorkingFolder | None = None
         self._early = 0  # edits before there was a folder
         self._lock, self._making = threading.Lock(), threading.Lock()
         self._recipes = Recipes()
-        self._looks: weakref.WeakKeyDictionary[StraightLabels, LabelsLook] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._wanted_looks: weakref.WeakKeyDictionary[StraightLabels, LabelsLook] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._looks: WeakKeyDictionary[StraightLabels, LabelsLook] = WeakKeyDictionary()
+        self._wanted_looks: WeakKeyDictionary[StraightLabels, LabelsLook] = WeakKeyDictionary()
         self._edits: Edits | None = None
         self._last: Captured | None = None
         self._before_removal: tuple[Captured, bool] | None = None
         self._quiet = 0
-        self._told = (False, "")
-        self._tell_asked = False
+        self._told, self._tell_asked = (False, ""), False
+        self._release: threading.Event | None = None
         self._closed = self._stopped = False
         self.filing = Filing(scene)
         self._autosave = Autosave(_weakly(self, Work._write), begin=_weakly(self, Work._begin))
@@ -213,6 +208,18 @@ class Work:
         """The folder has been told that it is saved: tell who shows it. In the GUI thread."""
         self._tell()
 
+    @property
+    def restoring(self) -> bool:
+        """Whether a session is being brought back; what was not written then is written after."""
+        return self._restoring
+
+    @restoring.setter
+    def restoring(self, value: bool) -> None:
+        self._restoring = value
+        if self._missed and not value:
+            self._missed = False
+            self._autosave.changed()
+
     # -- files ----------------------------------------------------------------------------
 
     def save(self, path: Path | None = None) -> None:
@@ -250,14 +257,15 @@ class Work:
 
     def _write(self) -> None:
         """In the thread of the autosave."""
-        captured = self._last if self._closed else self._captured_for_thread()
-        if captured is not None:
-            folder = self.folder()
+        # Before anything is taken: another session, in its own folder, may come meanwhile.
+        folder = self.folder()
+        captured = self._last if self._closed else self._captured_for_thread(folder)
+        if captured is not None and not self._restoring:
             # Again: the disk may have been full when the edit was made.
             folder.note_unsaved()
             folder.write(self.document(captured, folder))
 
-    def _captured_for_thread(self) -> Captured | None:
+    def _captured_for_thread(self, folder: WorkingFolder) -> Captured | None:
         """Ask the window for its values, and wait; what it held last if it closes meanwhile."""
         ready = threading.Event()
         found: list[Captured] = []
@@ -266,7 +274,8 @@ class Work:
 
         def take() -> None:
             try:
-                if not self._closed and not self.restoring:
+                self._missed |= self._restoring
+                if not self._closed and not self._restoring and folder is self._folder:
                     found.append(self.capture())
             except Exception as error:  # noqa: BLE001 - raised below, in the thread that asked
                 errors.append(error)
@@ -282,8 +291,6 @@ class Work:
         if found:
             return found[0]
         return self._last if self._closed else None
-
-    _release: threading.Event | None = None
 
     def _say_failed(self, line: str) -> None:
         self._deliver(_weakly(self, lambda work: work.failed.emit(line)))
@@ -351,7 +358,8 @@ class Work:
         self.jobs.close()
         if self._edits is not None:
             self._edits.close()
-        self._autosave.close(_WAIT_AT_END_S, write=keep and not self._stopped)
+        # Half a session must not take the place of the whole one that is being brought back.
+        self._autosave.close(_WAIT_AT_END_S, keep and not (self._stopped or self._restoring))
         folder = self._folder
         if folder is None or self._stopped:
             return
