@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import threading
 import warnings
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from napari_ouroboros import Notice, straighten, straighten_to
+from napari_ouroboros.widgets.straighten.content import LiveContent
 from napari_ouroboros.widgets.straighten.picking import PickByClick
 from napari_ouroboros.widgets.straighten.result import ResultContent
 
@@ -129,20 +132,33 @@ def test_picked_ids_are_the_only_ones(bench: Any, folder: Path) -> None:
     assert [len(viewer.mouse_drag_callbacks) for viewer in viewers] == before
 
 
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """While it is not set no slice can be read, wherever its chunks are."""
+    gate, read = threading.Event(), LiveContent.read
+    gate.set()
+
+    def waiting(self: LiveContent, *arguments: Any) -> Any:
+        assert gate.wait(60)
+        return read(self, *arguments)
+
+    monkeypatch.setattr(LiveContent, "read", waiting)
+    monkeypatch.setattr(LiveContent, "read_at_once", lambda self, want: None)
+    yield gate
+    gate.set()
+
+
 def test_a_stale_picture_is_dimmed_until_the_new_one_is_there(
-    bench: Any, folder: Path, http_server: Any
+    bench: Any, folder: Path, gate: threading.Event
 ) -> None:
-    server = http_server(folder / "em", latency=0.01)
-    layer = bench.add(f"precomputed://{server.url}", "far")
-    bench.trace()
-    bench.loop.until(lambda: bench.preview.straightened(layer) is not None)
-    bench.settle()
+    (layer,) = ready(bench, folder, "em")
     straight = bench.preview.straightened(layer)
     straight.opacity = 0.8
-    server.latency = 1.0
+    gate.clear()
     bench.scene.live._trace.move(0, 150.0)
     bench.loop.until(lambda: straight.opacity < 0.5)
     assert bench.preview.is_stale
+    gate.set()
     bench.settle()
     assert straight.opacity == 0.8
     assert not bench.preview.is_stale
@@ -205,20 +221,16 @@ def test_picking_ids_leaves_the_result_of_an_image_where_it_is(
 
 
 def test_a_layer_that_comes_while_others_are_dim_is_dimmed_too(
-    bench: Any, folder: Path, http_server: Any
+    bench: Any, folder: Path, gate: threading.Event
 ) -> None:
-    server = http_server(folder / "em", latency=0.01)
-    far = bench.add(f"precomputed://{server.url}", "far")
-    bench.trace()
-    bench.loop.until(lambda: bench.preview.straightened(far) is not None)
-    bench.settle()
-    server.latency = 3.0
+    (first,) = ready(bench, folder, "em")
+    straight = bench.preview.straightened(first)
+    gate.clear()
     bench.scene.live._trace.move(0, 150.0)
-    straight = bench.preview.straightened(far)
     bench.loop.until(lambda: straight.opacity < 0.5)
-    again = bench.add(f"precomputed://{server.url}", "again")
+    again = bench.add(folder / "em", "again")
     bench.loop.until(lambda: bench.preview.straightened(again) is not None)
     other = bench.preview.straightened(again)
     bench.loop.until(lambda: other.opacity < 0.5)
-    server.latency = 0.01
+    gate.set()
     bench.loop.until(lambda: straight.opacity == 1 and other.opacity == 1)
