@@ -11,9 +11,10 @@ import tifffile
 from labels_bench import Bench
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import UserError
+from napari_ouroboros.errors import DestinationError, UserError
 from napari_ouroboros.operations.carry_labels import CarryReport, carry_labels
 from napari_ouroboros.operations.interpolate_labels import interpolate_labels
+from napari_ouroboros.session import WorkingFolder
 from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets.labels.job_kinds import carry_text
 
@@ -257,6 +258,52 @@ def test_the_trace_is_edited_meanwhile(bench: Bench) -> None:
     assert layer.editable
     with pytest.raises(UserError, match="earlier trace"):
         bench.book.interpolate(entry)
+
+
+def test_closed_in_the_middle_nothing_half_filled_is_kept(bench: Bench) -> None:
+    entry = painted_in_two(bench)
+    before = entry.array[:]
+    filled: list[None] = []
+    bench.book.painted.connect(lambda *_: filled.append(None))
+    bench.book.interpolate(entry)
+    bench.loop.until(lambda: bool(filled), "the first slices")
+    assert bench.book.running
+    bench.scene.close()
+    np.testing.assert_array_equal(LabelArray.open(entry.array.path)[:], before)
+
+
+def test_a_disk_that_is_full_is_told_once_and_nothing_is_half_filled(bench: Bench) -> None:
+    entry = painted_in_two(bench)
+    before = entry.array[:]
+    real, written = entry.layer.data_setitem, []
+
+    def write(*arguments: Any, **options: Any) -> None:
+        if len(written) == 2:
+            raise DestinationError("no space left on the disk")
+        written.append(None)
+        real(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entry.layer, "data_setitem", write)
+        bench.book.interpolate(entry)
+        bench.settle()
+    assert [str(error) for error in bench.failed] == ["no space left on the disk"]
+    assert bench.said == []
+    np.testing.assert_array_equal(entry.array[:], before)
+    assert entry.layer.editable
+
+
+def test_what_was_begun_in_another_session_is_not_in_this_one(bench: Bench) -> None:
+    entry = painted_in_two(bench)
+    before, other = bench.scene.work.working_folder, WorkingFolder.create()
+    bench.book.duplicate(entry)
+    bench.book.new("late")
+    bench.loop.until(lambda: len(bench.loop.calls) >= 2, "both to be made")
+    bench.scene.work.exchange(other)
+    bench.settle()
+    assert [one.name for one in bench.book.entries] == [entry.name]
+    assert before is not None
+    before.discard()
 
 
 def test_closed_while_it_runs(bench: Bench) -> None:

@@ -307,7 +307,8 @@ class LabelsBook:
             return LabelArray.create(work.new_store(), map_.shape, dtype)
 
         def done(array: LabelArray) -> None:
-            self.add(array, map_, name or self.free_name(), trace=trace, select=True)
+            if self._work.is_here(array):
+                self.add(array, map_, name or self.free_name(), trace=trace, select=True)
 
         self._making.submit(make, done, self.failed.emit)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import Cancelled
+from napari_ouroboros.errors import Cancelled, OuroborosError
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -39,6 +39,11 @@ class Filling:
     Parameters
     ----------
     layer : Labels
+
+    Attributes
+    ----------
+    problem : OuroborosError or None
+        Why something could not be written; nothing more is.
     """
 
     def __init__(self, layer: Labels) -> None:
@@ -47,6 +52,7 @@ class Filling:
         self._room = threading.Semaphore(_AHEAD)
         self._noted = False
         self._ended = False
+        self.problem: OuroborosError | None = None
         layer.events.paint.connect(self._note)
         layer.editable = False
         self._staged = ExitStack()
@@ -71,6 +77,8 @@ class Filling:
             while not self._room.acquire(timeout=_POLL):
                 _go_on(cancel)
             _go_on(cancel)
+            if self.problem is not None:
+                raise self.problem
             deliver(lambda batch=batch: self._put(batch))  # type: ignore[misc]
             voxels += len(batch[0][0])
             progress(k - first, stop - first)
@@ -81,17 +89,23 @@ class Filling:
         self._ended = True
         self._staged.close()
         self._layer.events.paint.disconnect(self._note)
-        if self._noted and not keep:
-            self._layer.undo()
-        self._layer.editable = True
-        self._layer.mode = self._mode
-        self._layer.refresh()
+        try:
+            if self._noted and not keep:
+                self._layer.undo()
+        finally:
+            self._layer.editable = True
+            self._layer.mode = self._mode
+            self._layer.refresh()
 
     def _put(self, batch: Batch) -> None:
         self._room.release()
-        if not self._ended:
-            indices, values = batch
+        if self._ended or self.problem is not None:
+            return
+        indices, values = batch
+        try:
             self._layer.data_setitem(indices, values, refresh=False)
+        except OuroborosError as error:  # a full disk: told once, when all is taken back
+            self.problem = error
 
     def _note(self, _event: Any = None) -> None:
         self._noted = True

@@ -56,6 +56,8 @@ class LabelWork:
             return array, map_
 
         def done(found: tuple[LabelArray, Straightening]) -> None:
+            if not self.is_here(found[0]):
+                return
             entry = book.add(*found, _name_of(path))
             where = (
                 "" if entry.is_shown else " They were painted along an earlier trace, or another."
@@ -91,6 +93,8 @@ class LabelWork:
 
         def done(found: tuple[LabelArray, CarryReport]) -> None:
             array, report = found
+            if not self.is_here(array):
+                return
             kept = trace if book.scene.live.state.map is new else None
             made = book.add(array, new, f"{entry.name} carried over", trace=kept, select=True)
             book.said.emit(f"{made.name}: {carry_text(report)}")
@@ -117,6 +121,9 @@ class LabelWork:
         def done(voxels: int) -> None:
             if book.jobs.was_cancelled:
                 failed(Cancelled("interpolating the labels was cancelled"))
+                return
+            if filling.problem is not None:
+                failed(filling.problem)
                 return
             self._filling = None
             filling.end(keep=True)
@@ -147,7 +154,8 @@ class LabelWork:
             return copy_labels(data, map_, name, new_store, cancel, progress)
 
         def made(array: LabelArray) -> None:
-            done(book.add(array, map_, name))
+            if self.is_here(array):
+                done(book.add(array, map_, name))
 
         self._soon(lambda: book.jobs.start(f"Taking over {name}", work, made, self._failed))
 
@@ -176,7 +184,11 @@ class LabelWork:
             write_over(open_labels(data), entry.array, held, cancel, progress)
             return held
 
-        self._soon(lambda: book.jobs.start(title, work, done, self._failed))
+        def ended(held: LabelArray) -> None:
+            if self.is_here(held):
+                done(held)
+
+        self._soon(lambda: book.jobs.start(title, work, ended, self._failed))
 
     def duplicate(self, entry: StraightLabels) -> None:
         """See `LabelsBook.duplicate`."""
@@ -186,7 +198,8 @@ class LabelWork:
             return entry.array.snapshot_to(new_store())
 
         def done(array: LabelArray) -> None:
-            book.add(array, entry.map, f"{entry.name} copy", trace=entry.trace)
+            if self.is_here(array):
+                book.add(array, entry.map, f"{entry.name} copy", trace=entry.trace)
 
         self._soon(lambda: book.jobs.start("Copying labels", work, done, self._failed))
 
@@ -203,7 +216,8 @@ class LabelWork:
             return merge_labels(arrays, new_store, cancel, progress)
 
         def done(array: LabelArray) -> None:
-            book.add(array, map_, "merged labels", select=True)
+            if self.is_here(array):
+                book.add(array, map_, "merged labels", select=True)
 
         self._soon(lambda: book.jobs.start("Merging labels", work, done, self._failed))
 
@@ -213,11 +227,19 @@ class LabelWork:
             self.book.jobs.cancel()
 
     def close(self) -> None:
-        """Do no more."""
+        """Do no more; what is half filled in is taken back."""
         self._waiting.clear()
+        if self._filling is not None:
+            filling, self._filling = self._filling[1], None
+            filling.end(keep=False)
         book = self._book()
         if book is not None:
             book.jobs.changed.disconnect(self._go_on, missing_ok=True)
+
+    def is_here(self, array: LabelArray) -> bool:
+        """Whether labels were made for the session that is in the window by now."""
+        folder = self.book.scene.work.working_folder
+        return folder is not None and array.path.is_relative_to(folder.path)
 
     def _soon(self, start: Callable[[], None]) -> None:
         self._waiting.append(start)

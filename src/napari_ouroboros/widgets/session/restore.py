@@ -224,6 +224,7 @@ def _clearing(scene: Scene) -> list[Callable[[], object]]:
     passing = [x for x in scene.viewer.layers if x.metadata.get(_OURS, {}).get("passing")]
     gone = (*layers, *scene.volume_layers, *passing)
     return [
+        scene.labels.cancel,  # nothing is made any more for what goes
         *(partial(scene.labels.remove, entry) for entry in scene.labels.entries),
         *(partial(remove, x) for x in gone if x is not None),
     ]
