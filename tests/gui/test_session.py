@@ -324,6 +324,45 @@ def test_a_save_that_fails_stays(traced: Make, into: Make, tmp_path: Path) -> No
     assert at.work.unsaved
 
 
+def test_a_save_that_fails_is_told_of_without_the_dock(
+    traced: Make, into: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = traced()
+    at.dock.parentWidget().hide()
+    wait_until(lambda: not at.form.attached, "the dock to be hidden")
+    said: list[str] = []
+    monkeypatch.setattr("napari.utils.notifications.show_error", said.append)
+    (tmp_path / "a.ouroboros").write_text("my thesis")
+    into(tmp_path / "a.ouroboros")
+    at.close_as_a_user()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(QMessageBox, "question", lambda *_: KINDS.Yes)
+        at.answer(KINDS.Save)
+    wait_until(lambda: said, "the message")
+    assert "is no session and is not overwritten" in said[0]
+    for _ in range(2):
+        at.work.failed.emit("no space left on the disk")
+    assert said[1:] == ["Unsaved work could not be kept: no space left on the disk"]
+    assert at.window.isVisible()
+
+
+def test_saved_is_what_stopped_jobs_leave(traced: Make, into: Make, tmp_path: Path) -> None:
+    """An interpolation that is stopped takes back what it has filled."""
+
+    at = traced()
+    job = Slow()
+    at.work.jobs.add(Job("work on labels", job))
+    into(tmp_path / "a")
+    at.close_as_a_user()
+    at.answer(KINDS.Save)
+    assert job.cancelled
+    wait_until(lambda: not at.work.filing.busy, "what is saved too early")
+    at.scene.settings.width = 31
+    job.running = False
+    at.wait_for_end()
+    assert read_session(tmp_path / "a.ouroboros").slices.width == 31
+
+
 def test_nothing_to_lose_nothing_asked(window: Make, small: Scene) -> None:
     """A volume that was only looked at is no work."""
     at = At(window())

@@ -43,6 +43,8 @@ class SessionForm(QWidget):
         self._work, self._filing = scene.work, scene.work.filing
         #: As `titled` said last.
         self.title = ""
+        #: Whether what goes wrong is said here.
+        self.attached = False
         self.banner = Banner()
         self.offer = RecoveryOffer()
         self.label = wrapping_label()
@@ -140,6 +142,7 @@ class SessionForm(QWidget):
         """Follow the work, and look for what was not saved, once."""
         for signal, slot in self._connections():
             signal.connect(slot)
+        self.attached = True
         self._show()
         self._filing.look_once()
         if self._filing.abandoned:
@@ -150,6 +153,7 @@ class SessionForm(QWidget):
         """Stop following."""
         for signal, slot in self._connections():
             signal.disconnect(slot)
+        self.attached = False
 
     def _connections(self) -> list[tuple[Any, Any]]:
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from napari_ouroboros.errors import one_line
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.session.asking import unsaved_line
 
@@ -36,6 +37,9 @@ class SessionWindow:
         self._work.filing.show_front = self._show_front
         self._work.changed.connect(self._show)
         self._work.filing.found.connect(self._found)
+        self._work.filing.failed.connect(self._failed)
+        self._work.failed.connect(self._could_not_keep)
+        self._last_line = ""
         self._work.filing.look_once()
         # After napari, which has just put its own there.
         viewer.events.title.connect(self._show, position="last")
@@ -45,6 +49,8 @@ class SessionWindow:
         """Leave the title to napari."""
         self._work.changed.disconnect(self._show)
         self._work.filing.found.disconnect(self._found)
+        self._work.filing.failed.disconnect(self._failed)
+        self._work.failed.disconnect(self._could_not_keep)
         viewer = self._viewer()
         if viewer is not None:
             viewer.events.title.disconnect(self._show)
@@ -69,6 +75,25 @@ class SessionWindow:
         window = self._window()
         if found and window is not None and window.findChild(SessionForm) is None:
             show_info(f"{unsaved_line(found[0])} {_WHERE}")
+
+    def _failed(self, error: Exception, _again: object) -> None:
+        self._tell_error(one_line(error) or type(error).__name__)
+
+    def _could_not_keep(self, line: str) -> None:
+        # It is tried again and again.
+        if line != self._last_line:
+            self._tell_error(f"Unsaved work could not be kept: {line}")
+        self._last_line = line
+
+    def _tell_error(self, line: str) -> None:
+        """Say it where no dock is seen that does."""
+        from napari.utils.notifications import show_error
+
+        from napari_ouroboros.widgets.session.form import SessionForm
+
+        window = self._window()
+        if window is not None and not any(f.attached for f in window.findChildren(SessionForm)):
+            show_error(line)
 
     def _in_front(self) -> str:
         from napari_ouroboros.widgets.spaces.dock import dock_of

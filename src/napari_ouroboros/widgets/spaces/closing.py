@@ -112,15 +112,15 @@ class _Watch(QObject):
         work.jobs.cancel()
         if work.filing.busy:
             work.filing.cancel()
-        if answer == "save":
-            # The dialog for the file's name first; jobs stop meanwhile.
+        if answer == "save" and not work.jobs.running and not work.filing.busy:
             asking.save(self._window(), work, self._saved)
         else:
+            # What is stopped takes back what it has half done: saved is what is left then.
             self._wait()
 
     def _saved(self, saved: bool) -> None:
-        viewer = self._viewer()
-        if saved and viewer is not None and not scene_of(viewer).work.unsaved:
+        if saved:
+            self._answer = "stop"
             self._wait()
 
     def _wait(self) -> None:
@@ -138,7 +138,9 @@ class _Watch(QObject):
         if goes_on and time.monotonic() < self._until:
             return
         self._looks.stop()
-        if work.unsaved and self._answer != "discard":
+        if work.unsaved and self._answer == "save":
+            asking.save(self._window(), work, self._saved)
+        elif work.unsaved and self._answer != "discard":
             self._has_to_ask()  # the user has gone on meanwhile
         else:
             work.filing.discard_own(self._close)
