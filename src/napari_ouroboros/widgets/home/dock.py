@@ -52,7 +52,7 @@ class BackprojectDock(ScrollDock):
         for form in (self.labels, self.points):
             form.failed.connect(self._failed)
         for form in (self.labels, self.home, self.points):
-            form.said.connect(self.banner.show_notice)
+            form.said.connect(self._said)
 
     def attach(self) -> None:
         """Listen, and show how things are."""
@@ -89,6 +89,10 @@ class BackprojectDock(ScrollDock):
 
     def _failed(self, error: Exception) -> None:
         self.banner.show_exception(error)
+        show_soon(self.banner)
+
+    def _said(self, text: str) -> None:
+        self.banner.show_notice(text)
         show_soon(self.banner)
 
     def _run_failed(self, error: Exception) -> None:

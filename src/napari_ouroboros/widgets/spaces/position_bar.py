@@ -147,6 +147,7 @@ class PositionBar(QWidget):
         scene.place.slice_changed.connect(self._soon.request)
         scene.place.follow_changed.connect(self._follow_changed)
         scene.volumes_changed.connect(self._soon.request)
+        scene.labels.painted.connect(self._painted)
         links.warm.changed.connect(self._soon.request)
         links.said.connect(self._say)
         scene.live.changed.connect(self._take_back)
@@ -168,6 +169,7 @@ class PositionBar(QWidget):
         place.slice_changed.disconnect(self._soon.request)
         place.follow_changed.disconnect(self._follow_changed)
         self._scene.volumes_changed.disconnect(self._soon.request)
+        self._scene.labels.painted.disconnect(self._painted)
         self._links.warm.changed.disconnect(self._soon.request)
         self._links.said.disconnect(self._say)
         self._scene.live.changed.disconnect(self._take_back)
@@ -234,6 +236,9 @@ class PositionBar(QWidget):
 
     def _follow_changed(self, value: bool) -> None:
         self.follow.setChecked(value)
+
+    def _painted(self, *_: Any) -> None:
+        self._soon.request()  # the cursor stays, and is over another label
 
     def _show(self) -> None:
         volume, place, nm = self._scene.reference, self._scene.place, self.nm
