@@ -103,6 +103,18 @@ def test_what_a_plugin_adds_is_taken_back_and_kept_up_to_date(
     assert len(bench.book.entries) == 1
 
 
+def test_painted_while_it_is_taken_back_it_is_not_lost(bench: Bench, other: ViewerModel) -> None:
+    theirs = other.add_labels(np.zeros(bench.map.shape, np.uint8), name="cells")
+    bench.loop.until(lambda: bool(bench.book.running), "the copy to begin")
+    bench.loop.until(lambda: bool(bench.loop.calls), "the copy to end")
+    # It has been read, and is not in the layer yet.
+    theirs.paint((9, 10, 10), 3)
+    bench.settle()
+    (entry,) = bench.book.entries
+    assert theirs.data is entry.array
+    assert entry.array[9, 10, 10] == 3
+
+
 def test_other_layers_are_left_to_the_other_window(bench: Bench, other: ViewerModel) -> None:
     other.add_labels(np.zeros((3, 4, 5), np.uint8))
     other.add_image(np.zeros(bench.map.shape, np.uint8))
@@ -157,6 +169,9 @@ def test_saved_with_their_recipe_they_load_again(suffix: str, bench: Bench, tmp_
     entry = bench.new()
     entry.array[3:9, 4:8, 2:9] = BIG + 3
     written = save_labels(str(tmp_path / f"mine{suffix}"), entry.array, entry.map, Never())
+    # Whoever writes into the result in place must not write into the session's labels.
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert {p.stat().st_nlink for p in files} == {1}
     assert [Path(path).name for path in written] == [f"mine{suffix}", "mine.recipe.json"]
     bench.book.load(written[0])
     bench.settle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
@@ -9,7 +10,6 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +265,7 @@ class LabelArray(NumpyLike):
             self._files.put(index, new)
             parts.append(changed_part(differs, basic.ranges, outer))
 
-    @contextmanager
+    @contextlib.contextmanager
     def _announced(
         self,
         points: tuple[NDArray[np.int64], ...] | None = None,
@@ -297,11 +297,16 @@ class LabelArray(NumpyLike):
         """
         self._files.sync()
 
-    def snapshot_to(self, path: str | os.PathLike[str]) -> LabelArray:
+    def snapshot_to(self, path: str | os.PathLike[str], *, share: bool = True) -> LabelArray:
         """Copy the array as it is, whoever paints meanwhile: every chunk is whole.
 
-        On the same disk the copy shares the files (hard links), which neither array ever changes:
-        it takes next to no time and room.
+        Parameters
+        ----------
+        path : path
+            A folder that is not there.
+        share : bool
+            On the same disk the copy has the same files (hard links), which neither array ever
+            changes: it takes next to no time and room. Not for what other programs may write to.
 
         Raises
         ------
@@ -320,7 +325,7 @@ class LabelArray(NumpyLike):
                 unfinished.mkdir(parents=True)
                 for index in self._files.stored():
                     source = self._files.path(index)
-                    _link_or_copy(source, unfinished / source.name)
+                    _copy(source, unfinished / source.name, share)
                 shutil.copyfile(self.path / METADATA, unfinished / METADATA)
                 os.rename(unfinished, folder)
             except BaseException:
@@ -369,17 +374,17 @@ class LabelArray(NumpyLike):
         return k, r, c
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        return  # emptied while we copy
-    except OSError:
-        # Another disk, or one without links.
-        try:
-            shutil.copyfile(source, target)
-        except FileNotFoundError:
-            return
+def _copy(source: Path, target: Path, share: bool) -> None:
+    with contextlib.suppress(FileNotFoundError):  # emptied while we copy
+        if share:
+            try:
+                os.link(source, target)
+                return
+            except FileNotFoundError:
+                return
+            except OSError:
+                pass  # another disk, or one without links
+        shutil.copyfile(source, target)
 
 
 def _without_leading_ones(values: NDArray[Any], ndim: int) -> NDArray[Any]:

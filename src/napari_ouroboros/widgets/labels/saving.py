@@ -47,7 +47,7 @@ def save_labels(path: str, array: LabelArray, map_: Straightening, cancel: Cance
             )  # fmt: skip
             staged.commit()
     elif file.suffix.lower() == ".zarr":
-        array.snapshot_to(file)
+        array.snapshot_to(file, share=False)
     else:
         raise UserError(f"labels are saved as .tif or .zarr; give {Path(path).name} such a suffix")
     map_.save(recipe)

@@ -38,6 +38,8 @@ class TakingBack:
         self._pairs: list[tuple[Layer, StraightLabels]] = []
         self._twins: list[TwinLayers] = []
         self._known: WeakSet[Layer] = WeakSet()
+        #: Painted in while they are copied.
+        self._painted: WeakSet[Layer] = WeakSet()
         self._closed = False
         viewer.layers.events.inserted.connect(self._inserted)
 
@@ -90,6 +92,8 @@ class TakingBack:
         if self._closed or viewer is None or layer not in viewer.layers:
             return
         data = layer.data
+        for emitter in (layer.events.paint, layer.events.labels_update):
+            emitter.connect(self._edited)
         try:
             self._book.take_in(data, str(layer.name), partial(self._taken, layer, data))
         except OuroborosError as error:
@@ -97,15 +101,21 @@ class TakingBack:
 
     def _taken(self, layer: Layer, data: Any, entry: StraightLabels) -> None:
         viewer = self._viewer()
+        for emitter in (layer.events.paint, layer.events.labels_update):
+            emitter.disconnect(self._edited)
         if self._closed or viewer is None or layer not in viewer.layers or entry.layer is None:
             return
-        if layer.data is not data:  # its plugin has gone on meanwhile
+        # Its plugin has gone on meanwhile, or somebody has painted in what was copied already.
+        if layer.data is not data or layer in self._painted:
             self._book.replace(entry, layer.data)
         layer.data = entry.array
         for name in ("scale", "units", "axis_labels"):
             setattr(layer, name, getattr(entry.layer, name))
         self.pair(layer, entry)
         self._twins.append(TwinLayers(entry.layer, layer, self._deliver))
+
+    def _edited(self, event: Any) -> None:
+        self._painted.add(event.source)
 
     def _replaced(self, event: Any) -> None:
         """Somebody has put another array in the place of ours."""
