@@ -45,6 +45,8 @@ class SourceEntry:
         From the layer's own world to the viewer's, where they are not one.
     visible, opacity, blending, gamma, contrast_limits, colormap
         As napari has them; None: left open.
+    straightened : bool
+        Whether the layer goes through the straightened view.
     """
 
     url: str
@@ -60,6 +62,7 @@ class SourceEntry:
     gamma: float | None = None
     contrast_limits: tuple[float, float] | None = None
     colormap: str | None = None
+    straightened: bool = True
 
 
 @dataclass(frozen=True)

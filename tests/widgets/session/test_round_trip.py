@@ -24,6 +24,7 @@ from napari_ouroboros.session import (
 )
 from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.volumes.labels.label_array import LabelArray
+from napari_ouroboros.widgets.straighten import is_straightened, live_preview_of
 from napari_ouroboros.widgets.streaming import prepare_volume, volume_of
 
 
@@ -159,6 +160,21 @@ def test_saved_and_opened_is_the_same(
     window.work.open(tmp_path / "b.ouroboros")
     window.settle()
     assert_same(other, window)
+
+
+def test_what_is_not_straightened_is_not_after_opening(
+    window: Any, windows: Callable[[], Any], tmp_path: Path
+) -> None:
+    live_preview_of(window.scene).choose(window.open("cells"), False)
+    save(window, tmp_path / "a.ouroboros")
+    other = windows()
+    preview, seen = live_preview_of(other.scene), []
+    preview.layers_changed.connect(lambda: seen.extend(x.name for x in other.scene.straight.layers))
+    other.work.open(tmp_path / "a.ouroboros")
+    other.settle()
+    em, cells = other.scene.volume_layers
+    assert [is_straightened(other.scene, x) for x in (em, cells)] == [True, False]
+    assert set(seen) == {"straightened em"}
 
 
 def test_opening_replaces_what_was_there(window: Any, tmp_path: Path) -> None:

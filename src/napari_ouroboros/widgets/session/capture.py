@@ -181,6 +181,7 @@ def capture(
     waiting : Waiting, optional
         What is kept though it is not in the window.
     """
+    from napari_ouroboros.widgets.straighten import is_straightened
     from napari_ouroboros.widgets.streaming import volume_of
 
     viewer, book = scene.viewer, scene.traces
@@ -188,7 +189,7 @@ def capture(
     for layer in scene.volume_layers:
         volume = volume_of(layer)
         assert volume is not None
-        sources.append(_source(layer, volume))
+        sources.append(_source(layer, volume, is_straightened(scene, layer)))
     traces = []
     for model in book.traces:
         layer = book.layer_of(model)
@@ -224,7 +225,7 @@ def capture(
     )
 
 
-def _source(layer: Layer, volume: Volume) -> SourceEntry:
+def _source(layer: Layer, volume: Volume, straightened: bool) -> SourceEntry:
     from napari.layers import Labels
 
     finest = layer.data[0]
@@ -236,6 +237,7 @@ def _source(layer: Layer, volume: Volume) -> SourceEntry:
         finest.channel,
         None if given is None else (given[0], given[1], given[2]),
         tuple(finest.pyramid.mips),
+        straightened=straightened,
         **source_look(layer),
     )
 

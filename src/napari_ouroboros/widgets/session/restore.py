@@ -259,10 +259,15 @@ def _kept(entry: T, left: list[T]) -> Iterator[None]:
 
 
 def _add_layer(scene: Scene, entry: SourceEntry, layer: LayerData, left: _Left) -> None:
+    from napari_ouroboros.widgets.straighten import live_preview_of
     from napari_ouroboros.widgets.streaming import add_layers
 
+    def made(layer: Layer) -> None:
+        if not entry.straightened:
+            live_preview_of(scene).choose(layer, False)
+
     with _kept(entry, left.sources):
-        add_layers(scene.viewer, [layer])
+        add_layers(scene.viewer, [layer], made)
 
 
 def _add_trace(scene: Scene, entry: TraceEntry, left: _Left) -> None:

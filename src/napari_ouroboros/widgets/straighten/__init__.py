@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_ouroboros.widgets.straighten.dock import StraightenDock
-    from napari_ouroboros.widgets.straighten.live_preview import LivePreview, live_preview_of
+    from napari_ouroboros.widgets.straighten.live_preview import (
+        LivePreview,
+        is_straightened,
+        live_preview_of,
+    )
     from napari_ouroboros.widgets.straighten.strip_view import StripView
 
-__all__ = ["LivePreview", "StraightenDock", "StripView", "live_preview_of"]
+__all__ = ["LivePreview", "StraightenDock", "StripView", "is_straightened", "live_preview_of"]
 
 _WHERE = {
     "LivePreview": "live_preview",
+    "is_straightened": "live_preview",
     "live_preview_of": "live_preview",
     "StraightenDock": "dock",
     "StripView": "strip_view",

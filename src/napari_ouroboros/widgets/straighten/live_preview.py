@@ -397,3 +397,8 @@ def live_preview_of(scene: Scene) -> LivePreview:
     if scene not in _previews:
         _previews[scene] = LivePreview(scene)
     return _previews[scene]
+
+
+def is_straightened(scene: Scene, layer: Layer) -> bool:
+    """Whether a volume layer is wanted straightened; asks for no preview where there is none."""
+    return scene not in _previews or _previews[scene].is_chosen(layer)

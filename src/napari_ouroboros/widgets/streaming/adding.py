@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from napari_ouroboros.errors import SourceError
@@ -40,7 +40,11 @@ def prepare_volume(
         return volume_layers(volume, name, labels, measure=False)
 
 
-def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:
+def add_layers(
+    viewer: ViewerModel,
+    layers: Sequence[LayerData],
+    made: Callable[[Layer], object] | None = None,
+) -> list[Layer]:
     """Add layers to a viewer, in the GUI thread, and see to it that they stream.
 
     Parameters
@@ -48,6 +52,8 @@ def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:
     viewer : ViewerModel
     layers : sequence of (data, arguments, kind)
         Such as `prepare_volume` or a reader makes.
+    made : callable, optional
+        Called with each layer before the viewer has it.
 
     Returns
     -------
@@ -60,6 +66,8 @@ def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:
     added = []
     for data, meta, kind in layers:
         layer = Layer.create(data, dict(meta), kind)
+        if made is not None:
+            made(layer)
         pyramid = pyramid_of(layer)
         if pyramid is not None:
             # napari would read the finest level first, whatever is visible of it.
