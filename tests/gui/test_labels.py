@@ -177,6 +177,24 @@ def test_the_controls(window: Any, person: Person) -> None:
     assert book.entries == [entry]
 
 
+def test_what_is_marked_in_the_list_is_what_buttons_act_on(window: Any) -> None:
+    book, form, model = window.book, window.form, window.scene.traces.active
+    form.new.click()
+    parked = made(window)
+    model.move({1: model.state.points_nm[1] + [0.0, 60.0, 30.0]})
+    wait_until(lambda: not parked.is_shown, "the labels to be parked")
+    form.new.click()
+    wait_until(lambda: len(book.entries) == 2, "the labels of now")
+    shown = book.entries[1]
+    assert form.current is shown
+    assert form.list.currentRow() == 1
+    form.list.setCurrentRow(0)  # looked at
+    assert form.current is parked
+    book.rename(shown, "now")
+    assert form.current is parked
+    assert form.list.currentRow() == 0
+
+
 def test_buttons_of_the_layer_list_make_labels_that_are_kept(window: Any) -> None:
     window.dock.view.layerButtons.newLabelsButton.click()
     entry = made(window)

@@ -197,11 +197,8 @@ class LabelsForm(QWidget):
                 if item.text() != line:
                     item.setText(line)
                     item.setToolTip(line)
-            # A parked one that is looked at stays the chosen one.
-            chosen = (
-                active if before is None or before.is_shown or before not in entries else before
-            )
-            self.list.setCurrentRow(-1 if chosen is None else entries.index(chosen))
+            # What is marked is what the buttons act on.
+            self.list.setCurrentRow(-1 if self._chosen is None else entries.index(self._chosen))
         finally:
             self._showing = False
         self.list.setFixedHeight(self._height(len(lines)))
