@@ -78,7 +78,7 @@ class WorkingFolder:
         self.path = path
         self._state = state
         # One for what is only in memory: whoever edits must not wait for a disk.
-        self._lock, self._disk = threading.Lock(), threading.Lock()
+        self._lock, self._disk, self._naming = (threading.Lock() for _ in range(3))
         self._changes = 0
         self._saved_changes = -1 if unsaved else 0
         self._stores: set[str] = set()
@@ -195,7 +195,7 @@ class WorkingFolder:
 
     def new_store(self) -> str:
         """Return a name for a new label store; nothing is made, and it is given out once."""
-        with self._lock:
+        with self._naming:
             number = 0
             while True:
                 number += 1

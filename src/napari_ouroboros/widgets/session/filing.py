@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_ouroboros.errors import Cancelled, DestinationError, one_line
+from napari_ouroboros.errors import Cancelled, DestinationError, OuroborosError, one_line
 from napari_ouroboros.session import (
     SUFFIX,
     Abandoned,
@@ -31,6 +31,7 @@ from napari_ouroboros.widgets.session.restore import (
 from napari_ouroboros.widgets.session.tidying import Tidying
 
 if TYPE_CHECKING:
+    from napari_ouroboros.session import LabelsEntry
     from napari_ouroboros.widgets.scene.scene import Scene
 
 #: Told how many of how many, and of what.
@@ -107,9 +108,14 @@ class Filing(Tidying):
         captured = work.capture()
         changes = work.changes
 
-        def run(stop: Token) -> None:
+        def run(stop: Token) -> list[str]:
             folder = work.folder()
             document = work.document(captured, folder)
+            # A file with labels that cannot be read would not open at all.
+            broken = [entry for entry in captured.waiting.labels if not _is_whole(entry, folder)]
+            if broken:
+                kept = tuple(entry for entry in document.labels if entry not in broken)
+                document = replace(document, labels=kept)
             stores = {entry.store: folder.store(entry.store) for entry in document.labels}
             save_session(file, document, stores, self._reporter("MB", 1e-6), stop)
             # What it holds is the newest of the folder, too: there may be no room for a second
@@ -117,11 +123,13 @@ class Filing(Tidying):
             with contextlib.suppress(DestinationError):
                 folder.write(document)
             folder.note_saved(file, changes)
+            return [repr(entry.name) for entry in broken]
 
-        def done(_: None) -> None:
+        def done(broken: list[str]) -> None:
             work.note_saved()
             self._end(True)
-            self.said.emit(f"Saved: {file}")
+            without = f" Without the labels {', '.join(broken)}: their files are broken."
+            self.said.emit(f"Saved: {file}{without * bool(broken)}")
 
         self._start("Saving", run, done, lambda: self.save(path, after), after)
 
@@ -320,3 +328,14 @@ class Filing(Tidying):
             deliver(tell)
 
         return report
+
+
+def _is_whole(entry: LabelsEntry, folder: WorkingFolder) -> bool:
+    """Whether labels that are not shown are the array that the session says. In the worker."""
+    from napari_ouroboros.volumes.labels.label_array import LabelArray
+
+    try:
+        array = LabelArray.open(folder.store(entry.store))
+    except OuroborosError:
+        return False
+    return array.shape == tuple(entry.shape) and array.dtype == entry.dtype
