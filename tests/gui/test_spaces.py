@@ -378,6 +378,31 @@ def test_buttons_of_the_second_controls_act_on_their_own_layer(
     assert not wrong
 
 
+def test_labels_that_an_edit_takes_out_of_sight_are_offered(window: Any, person: Person) -> None:
+    scene, offer = window.scene, window.dock.labels_offer
+    scene.labels.new("axon")
+    wait_until(lambda: scene.labels.entries and scene.labels.idle, "the labels")
+    (axon,) = scene.labels.entries
+    axon.array[2, 10:20, 10:20] = 3
+    assert not offer.isVisible()
+    trace = scene.traces.active
+    trace.move({1: np.asarray(trace.state.points_nm[1]) + 16})
+    wait_until(offer.isVisible, "the offer")
+    assert offer.label.text().startswith("axon – ")
+    trace.undo()
+    wait_until(lambda: axon.is_shown, "the labels of that trace")
+    assert not offer.isVisible()
+    trace.redo()
+    wait_until(offer.isVisible, "the offer")
+    settle(turns=20)
+    person.focus(window.dock)
+    person.click_on(offer.take_button)
+    wait_until(lambda: len(scene.labels.entries) == 2 and scene.labels.idle, "the new labels")
+    assert scene.labels.entries[1].is_shown
+    assert not offer.isVisible()
+    assert "carried over" in window.dock.bar.banner.text
+
+
 def test_paste_goes_there_in_both_canvases(window: Any, person: Person) -> None:
     viewer, scene, dock = window.viewer, window.scene, window.dock
     wait_until(lambda: dock.links.idle and dock.links.warm.map, "the map")

@@ -19,6 +19,7 @@ from napari_ouroboros.widgets.spaces.canvas import (
 )
 from napari_ouroboros.widgets.spaces.canvas_over_strip import CanvasOverStrip, StripSection
 from napari_ouroboros.widgets.spaces.closing import on_window_closed
+from napari_ouroboros.widgets.spaces.labels_offer import LabelsOffer
 from napari_ouroboros.widgets.spaces.layer_menu import LayerMenu
 from napari_ouroboros.widgets.spaces.letting_go import let_go
 from napari_ouroboros.widgets.spaces.linked_spaces import LinkedSpaces
@@ -89,6 +90,7 @@ class StraightDock(QWidget):
         self.bar.menu.addAction("Open in a napari window", self._open_in_window)
         self.bar.menu.addAction(_TURN_DEPTH, self._turn_depth)
         self.offer = Offer(_MIRROR, "Turn it", _TURN_TOOLTIP, self._turn_depth)
+        self.labels_offer = LabelsOffer(self.scene, self.bar.banner)
         self._offered = False
         self.scene.viewer.dims.events.ndisplay.connect(self._offer_depth)
         self.strip = StripSection(self.scene)
@@ -97,6 +99,7 @@ class StraightDock(QWidget):
         layout.setSpacing(2)
         layout.addWidget(CanvasOverStrip(self.view, self.strip), 1)
         layout.addWidget(self.offer)
+        layout.addWidget(self.labels_offer)
         layout.addWidget(self.bar)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         _open[self.scene.viewer] = ref(self)
@@ -141,6 +144,7 @@ class StraightDock(QWidget):
             controls.close()
         self.links.close()
         self.bar.close_links()
+        self.labels_offer.close_links()
         self.menu.close_links()
         if self.panels is not None:
             self.panels.close()
