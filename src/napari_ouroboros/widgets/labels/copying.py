@@ -106,8 +106,16 @@ def write_all(stack: Any, array: LabelArray, cancel: Cancel, progress: Progress)
     for k in range(0, n, _SLAB):
         if cancel.is_set():
             raise Cancelled("copying the labels was cancelled")
-        array[k : k + _SLAB] = stack.read(k, min(k + _SLAB, n))
+        _write_slab(array, k, stack.read(k, min(k + _SLAB, n)))
         progress(min(k + _SLAB, n), n)
+
+
+def _write_slab(array: LabelArray, k: int, slab: Any) -> None:
+    """Write slices from `k` on: one layer of chunks at a time, whoever paints meanwhile waits."""
+    depth = array.chunks[0]
+    for first in range(0, len(slab), depth):
+        part = slab[first : first + depth]
+        array[k + first : k + first + len(part)] = part
 
 
 def write_over(
@@ -124,7 +132,7 @@ def write_over(
     except BaseException:
         n = array.shape[0]
         for k in range(0, n, _SLAB):
-            array[k : k + _SLAB] = held.read(k, min(k + _SLAB, n))
+            _write_slab(array, k, held.read(k, min(k + _SLAB, n)))
         shutil.rmtree(held.path, ignore_errors=True)
         raise
 
