@@ -142,8 +142,8 @@ class FileRuns(Generic[R]):
     def close(self, seconds: float = 0.0) -> bool:
         """Stop everything; nothing is told any more. Wait so long; whether all has ended."""
         self.cancel()
-        ended = [self._estimates.close(), self._runs.close(seconds)]
-        return all(ended)
+        self._estimates.close()  # told at once; both are waited for
+        return all([self._runs.close(seconds), self._estimates.close(seconds)])
 
     def _progressed(self, done: int, total: int) -> None:
         if self.running:
