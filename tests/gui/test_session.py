@@ -154,6 +154,7 @@ def test_save_and_open_in_the_dock(traced: Make, into: Make, tmp_path: Path, win
     at.scene.settings.width = 30
     wait_until(at.window.isWindowModified, "the mark in the title")
     assert at.dock.session_fold.button.text() == "Session: nerve.ouroboros – unsaved changes"
+    assert form.label.text() == ""  # not "Saved", which is no longer true
     at.viewer.title = "mine"
     assert at.window.windowTitle() == "nerve.ouroboros – mine[*]"
 

@@ -69,6 +69,12 @@ class LabelsForm(QWidget):
             "2^64 - 1; the arrow offers smaller types.",
         )
         self.new.setText("New labels")
+        # napari's theme gives a tool button no ground: it would look less of a button than those
+        # beside it that are disabled.
+        self.new.setStyleSheet(
+            "QToolButton:enabled { background: rgba(128, 128, 128, 90); padding: 4px; }"
+            "QToolButton:enabled:hover, QToolButton:focus { background: rgba(128, 128, 128, 140); }"
+        )
         self.new.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self.new.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         menu = QMenu(self.new)

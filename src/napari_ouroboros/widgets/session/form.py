@@ -175,7 +175,7 @@ class SessionForm(QWidget):
             name += " – unsaved changes"
         self.title = f"Session: {name}"
         self.titled.emit(self.title)
-        if busy:
+        if busy or (unsaved and self.label.text().startswith("Saved: ")):
             self.label.setText("")
         self.label.setVisible(bool(self.label.text()))
         set_ready(self.open_button, not busy, _BUSY)
