@@ -221,3 +221,14 @@ def test_thin_rectangles(shape: tuple[int, int]) -> None:
     report = arc(500, *shape).fold_report()
     assert report.max_kappa_w == pytest.approx(shape[0] * 5 / 500, rel=1e-3)
     assert report.largest_width_nm == pytest.approx(1000, rel=1e-3)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3])
+def test_a_curve_that_crosses_itself_folds_there(turn: float) -> None:
+    """An eight in a plane: its middle is passed twice, at distance 0."""
+    t = np.linspace(0.0, 2 * np.pi, 80, endpoint=False) + turn
+    points = 4000 * np.stack([0 * t, np.sin(2 * t) / 2, np.cos(t)], axis=1)
+    report = Straightening(Trace(points, closed=True), 9, 9, 10.0, 25.0).fold_report()
+    assert report.folds
+    assert report.max_kappa_w < 1  # not by its bends
+    assert report.self_distance_nm < 1e-6

@@ -28,6 +28,8 @@ Index = NDArray[np.int64]
 _COARSE_POINTS = 1500
 _FINE_POINTS = 60_000
 _MOST_PAIRS = 1000
+# Of a step: closer points of two stretches are one, where the curve crosses itself.
+_CROSSING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +232,9 @@ def _refined(straightening: Straightening, a: Float, b: Float, step: float) -> t
     if curve.closed:
         apart = np.minimum(apart % curve.length, -apart % curve.length)
     # Points that have run into each other are at distance 0 of themselves, no pair.
-    good = (off <= 1e-3 * distance) & (apart > 1.5 * distance) & (wandered <= 4 * step)
+    other = apart > np.maximum(1.5 * distance, 1e-3 * step)
+    near = off <= np.maximum(1e-3 * distance, _CROSSING * step)
+    good = near & other & (wandered <= 4 * step)
     reach = _reach(straightening, at[good, 0], gap[good]) + _reach(
         straightening, at[good, 1], gap[good]
     )
@@ -245,11 +249,15 @@ def _gap(straightening: Straightening, at: Float) -> tuple[Float, CurvePoints, C
 
 
 def _reach(straightening: Straightening, s: Float, way: Float) -> Float:
-    """How far the slices at arc lengths s reach along directions in their planes, in nm."""
+    """How far the slices at arc lengths s reach along directions in their planes, in nm.
+
+    Where the curve crosses itself there is no direction: as far as the slice reaches at all.
+    """
     frames = straightening.frames
     k = np.clip(np.searchsorted(frames.s, s), 0, len(frames) - 1)
-    way = way / norm(way)[:, None]
-    return np.asarray(
-        np.abs(dot(frames.N[k], way)) * 0.5 * straightening.width * straightening.pitch_nm
-        + np.abs(dot(frames.B[k], way)) * 0.5 * straightening.height * straightening.pitch_nm
-    )
+    length = norm(way)
+    half = 0.5 * np.array([straightening.width, straightening.height]) * straightening.pitch_nm
+    # Times the length of the way, which may be 0.
+    reach = np.abs(dot(frames.N[k], way)) * half[0] + np.abs(dot(frames.B[k], way)) * half[1]
+    crossing = length <= _CROSSING * straightening.spacing_nm
+    return np.where(crossing, np.hypot(*half), reach / np.where(crossing, 1.0, length))
