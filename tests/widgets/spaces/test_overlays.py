@@ -84,3 +84,10 @@ def test_what_has_gone_or_closed_meanwhile_stays_away() -> None:
     gc.collect()
     assert kept() is None
     loop.turn()
+
+
+def test_the_brush_that_is_put_away_leaves_no_box() -> None:
+    viewer = ViewerModel()
+    overlays = ScaleAndAxes(viewer)
+    assert not viewer.canvas.overlays["_brush_circle"].box
+    overlays.close()

@@ -44,6 +44,9 @@ class ScaleAndAxes:
         axes = viewer.canvas.overlays.axes
         axes.labels = True
         axes.box = False
+        brush = viewer.canvas.overlays.get("_brush_circle")
+        if brush is not None:
+            brush.box = False  # napari leaves it as a black square where the brush was put away
         viewer.layers.events.inserted.connect(self._follow)
         viewer.layers.events.removed.connect(self._follow)
         viewer.dims.events.axis_labels.connect(self._shorten)
