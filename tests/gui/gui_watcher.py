@@ -9,10 +9,9 @@ stack until the next one; over 50 ms it is a gap. Its time is filed sample by sa
   ours that napari or Qt called within one: both are ours.
 
 What no program can help is taken off: time in which the thread was ready to run and the machine
-ran something else (the kernel counts it), or in which it waited for the interpreter while that was
-so of another thread, which may have had it; in which the whole machine stood still (another process
+ran something else (the kernel counts it), in which the whole machine stood still (another process
 beats, too), and Python's garbage collection, whichever thread is at it: no other runs meanwhile.
-All of them are printed with the gap.
+All three are printed with the gap.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from types import FrameType, TracebackType
 from typing import Any, Literal
 
 import real_events
-from machine_time import Machine, Others, Schedule
+from machine_time import Machine, Schedule
 from qtpy.QtCore import Qt, QTimer
 from vispy.scene import SceneCanvas
 
@@ -198,8 +197,7 @@ class Watcher:
         self._collected = 0.0
         self._collected_then = 0.0  # at the beat
         self._gui = threading.get_ident()
-        self._native = threading.get_native_id()
-        self._schedule = Schedule(self._native)
+        self._schedule = Schedule(threading.get_native_id())
         self._machine = Machine()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self._timer = QTimer()
@@ -307,14 +305,11 @@ class Watcher:
         owed = 0.0  # what was taken off beyond the time of a sample
         beat, before = self._beat, time.monotonic()
         waited, collected = self._schedule.waited(), self._collected_then
-        others = Others([self._native, threading.get_native_id()])
-        ran, theirs = self._schedule.ran(), others.waited()
         while not self._end.wait(_PERIOD):
             now = time.monotonic()
             if self._beat != beat or not self._watching:
                 gap, beat, before = None, self._beat, self._beat
                 waited, collected = self._schedule.waited(), self._collected_then
-                ran = self._schedule.ran()
                 continue
             if now - beat < BEAT + _PERIOD:
                 continue
@@ -326,24 +321,17 @@ class Watcher:
             if gap is None:
                 gap = Gap(self.doing, beat)
                 before, owed = beat, 0.0
-                theirs = others.waited()
             kind = classify(stack)
             if stack[-1].function == "wait_until" and self._painted > beat:
                 # No Python runs: Qt shows on the screen what a canvas has just drawn, which is
                 # when a software renderer works.
                 kind = "paint"
             queued, garbage = self._schedule.waited() - waited, self._garbage_time() - collected
-            at_it = self._schedule.ran() - ran
-            longest, theirs = others.since(theirs)
             now = time.monotonic()  # with both: a collection may have come since the stack was seen
             waited, collected = waited + queued, collected + garbage
-            ran += at_it
-            own = now - before - queued - garbage + owed
-            # Neither at work nor in a wait of its own: for the interpreter, which another has.
-            held = 0.0 if waits(stack[-1]) else max(0.0, min(longest, own - at_it))
-            gap.machine += queued + held
+            gap.machine += queued
             gap.gc += garbage
-            own -= held
+            own = now - before - queued - garbage + owed
             own, owed = max(0.0, own), min(0.0, own)
             gap.seconds[kind] += own
             gap.stacks.append((kind, own, stack))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,44 +17,13 @@ class Schedule:
 
     def waited(self) -> float:
         """Seconds so far; always 0 where the kernel does not count them."""
-        return self._seconds(1)
-
-    def ran(self) -> float:
-        """Seconds on a processor so far; always 0 where the kernel does not count them."""
-        return self._seconds(0)
-
-    def _seconds(self, which: int) -> float:
         if self._file is None:
             return 0.0
-        return int(os.pread(self._file.fileno(), 200, 0).split()[which]) * 1e-9
+        return int(os.pread(self._file.fileno(), 200, 0).split()[1]) * 1e-9
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-class Others:
-    """How long each other thread of this process was ready to run and did not (Linux).
-
-    One of them may have the interpreter meanwhile, and then no thread runs any Python.
-    """
-
-    def __init__(self, but: Collection[int]) -> None:
-        self._but = {str(native_id) for native_id in but}
-
-    def waited(self) -> dict[str, float]:
-        """Seconds so far, by thread; nothing where the kernel does not count them."""
-        found = {}
-        for task in Path("/proc/self/task").glob("*/schedstat"):
-            if task.parent.name not in self._but:
-                with suppress(OSError):  # it has ended just now
-                    found[task.parent.name] = int(task.read_bytes().split()[1]) * 1e-9
-        return found
-
-    def since(self, before: dict[str, float]) -> tuple[float, dict[str, float]]:
-        """Seconds of the one that waited longest since `before`, and the counts of now."""
-        now = self.waited()
-        return max((n - before.get(task, n) for task, n in now.items()), default=0.0), now
 
 
 _BEATING = """

@@ -6,9 +6,6 @@ And the watcher sees what it is there for: without these tests it could be blind
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +15,6 @@ import numpy as np
 import pytest
 import real_events
 from gui_watcher import Call, Watcher, classify, side_by_side
-from machine_time import Others
 from qtpy.QtCore import QTimer
 from real_events import Person, middle, qt_viewer, settle, wait_until, way
 from scene_server import Served
@@ -217,34 +213,6 @@ def test_a_gap_is_as_long_as_it_was(window: Callable[..., Any]) -> None:
         found = worst.seconds["ours"] + worst.machine + worst.gc
         assert found == pytest.approx(seconds, abs=0.03)
     assert watcher.worst("ours", "nothing") is None
-
-
-def test_a_thread_that_the_machine_keeps_waiting_is_known() -> None:
-    """Two that want one processor: each waits for about half of the time."""
-    end = threading.Event()
-    processor = {min(os.sched_getaffinity(0))}
-    spin = f"import os\nos.sched_setaffinity(0, {processor})\nwhile True: pass"
-    known: list[int] = []
-
-    def work() -> None:
-        os.sched_setaffinity(0, processor)  # of this thread alone
-        known.append(threading.get_native_id())
-        while not end.is_set():
-            sum(range(1000))
-
-    thread = threading.Thread(target=work)
-    rival = subprocess.Popen([sys.executable, "-I", "-S", "-c", spin])
-    try:
-        thread.start()
-        others = Others([threading.get_native_id()])
-        before = others.waited()
-        wait_until(lambda: others.since(before)[0] > 0.1, "one to wait")
-        assert not Others([threading.get_native_id(), *known]).waited().keys() & {str(known[0])}
-    finally:
-        end.set()
-        thread.join()
-        rival.kill()
-        rival.wait()
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])
