@@ -92,7 +92,7 @@ class Edits:
             [id(layer) for layer in scene.volume_layers],
             [id(model) for model in scene.traces.traces],
             [(id(entry), entry.name) for entry in scene.labels.entries],
-            tuple(scene.qa.saved_marks()),
+            frozenset(scene.qa.saved_marks()),  # which is theirs is found out in time
         )
         before, self._there = self._there, there
         if there != before:
