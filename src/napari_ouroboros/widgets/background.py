@@ -37,6 +37,17 @@ class Token:
         return self._event.wait(seconds)
 
 
+class Either:
+    """Set as soon as one of several tokens is: the user's, and that of the worker."""
+
+    def __init__(self, *tokens: Token) -> None:
+        self._tokens = tokens
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return any(token.is_set() for token in self._tokens)
+
+
 class _Work(Generic[T]):
     """One call, what is done with its result, and its token."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from psygnal import Signal
 
 from napari_ouroboros.errors import Cancelled, Notice
-from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.background import Either, Token, Worker
 from napari_ouroboros.widgets.controls.rate import duration_text
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class FileRuns(Generic[R]):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Notice)  # said with the cost
                 try:
-                    ended, n_bytes = request.run(report, _Either(stop, closed))
+                    ended, n_bytes = request.run(report, Either(stop, closed))
                 except Cancelled as error:
                     return error
             return ended, n_bytes / max(time.monotonic() - start, 1e-3)
@@ -148,16 +148,6 @@ class FileRuns(Generic[R]):
     def _progressed(self, done: int, total: int) -> None:
         if self.running:
             self.progressed.emit(done, total)
-
-
-class _Either:
-    """Set as soon as one of two tokens is."""
-
-    def __init__(self, first: Token, second: Token) -> None:
-        self._tokens = (first, second)
-
-    def is_set(self) -> bool:
-        return any(token.is_set() for token in self._tokens)
 
 
 def size_text(n_bytes: int) -> str:

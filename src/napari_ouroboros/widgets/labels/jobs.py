@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from psygnal import Signal
 
 from napari_ouroboros.errors import Cancelled, UserError
-from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.background import Either, Token, Worker
 
 if TYPE_CHECKING:
     from napari_ouroboros.operations.plan import Cancel, Progress
@@ -71,7 +71,7 @@ class LabelJobs:
         def run(closed: Token) -> tuple[Any, Cancelled | None]:
             # Cancelled goes by way of a result: a worker tells nobody of it.
             try:
-                return work(_Either(stop, closed), self._report), None
+                return work(Either(stop, closed), self._report), None
             except Cancelled as error:
                 return None, error
 
@@ -141,13 +141,3 @@ class AskedAbout:
     def close(self, seconds: float = 0.0) -> None:
         """End it; nothing is waited for."""
         self._jobs.close()
-
-
-class _Either:
-    """Set as soon as one of two tokens is."""
-
-    def __init__(self, *tokens: Token) -> None:
-        self._tokens = tokens
-
-    def is_set(self) -> bool:
-        return any(token.is_set() for token in self._tokens)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from psygnal import Signal
 
 from napari_ouroboros.errors import Cancelled
-from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.background import Either, Token, Worker
 
 if TYPE_CHECKING:
     from napari_ouroboros.operations.plan import Cancel, Progress
@@ -54,7 +54,7 @@ class Job:
             self._deliver(lambda: self._progressed(stop, n, total))
 
         def work(closed: Token) -> T | Cancelled:
-            either = _Either(stop, closed)
+            either = Either(stop, closed)
             try:
                 return run(told, either)
             except Cancelled as error:
@@ -94,13 +94,3 @@ class Job:
     def _progressed(self, stop: Token, done: int, total: int) -> None:
         if self._stop is stop:
             self.progressed.emit(done, total)
-
-
-class _Either:
-    """Set as soon as one of two tokens is."""
-
-    def __init__(self, first: Token, second: Token) -> None:
-        self._tokens = (first, second)
-
-    def is_set(self) -> bool:
-        return any(token.is_set() for token in self._tokens)

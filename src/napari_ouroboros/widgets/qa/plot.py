@@ -9,8 +9,6 @@ from qtpy.QtGui import (
     QColor,
     QFontMetrics,
     QHelpEvent,
-    QKeyEvent,
-    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPen,
@@ -20,6 +18,7 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_ouroboros.widgets.controls import named
+from napari_ouroboros.widgets.controls.along_slices import AlongSlices
 from napari_ouroboros.widgets.qa.colours import BAD, GOOD, SHOWN, SUSPICIOUS
 from napari_ouroboros.widgets.qa.plot_shape import envelope, extent, flag_columns
 from napari_ouroboros.widgets.qa.quantities import Curve, value_text
@@ -28,18 +27,11 @@ from napari_ouroboros.widgets.straighten.ruler import ticks
 Int = NDArray[np.int64]
 
 _RULER, _FLAGS, _TICK = 16, 12, 90
-_LARGE_STEP = 10
 _STALE_MS = 300
-_KEYS = {
-    Qt.Key.Key_Left: -1,
-    Qt.Key.Key_Right: 1,
-    Qt.Key.Key_PageUp: -_LARGE_STEP,
-    Qt.Key.Key_PageDown: _LARGE_STEP,
-}
 _NONE = np.zeros(0, np.int64)
 
 
-class PathPlot(QWidget):
+class PathPlot(AlongSlices):
     """The plot. It knows nothing of a scene: it is told what to draw, and tells what is clicked."""
 
     #: A slice was chosen, by mouse or key.
@@ -119,48 +111,21 @@ class PathPlot(QWidget):
 
     # -- going to a slice -----------------------------------------------------------------
 
-    def slice_at(self, x: float) -> int:
-        """Return the slice at a place of the widget."""
-        area = self._area
-        k = int((x - area.left()) / max(1, area.width()) * self.n_slices)
-        return min(max(k, 0), max(0, self.n_slices - 1))
+    @property
+    def shown_slice(self) -> int:
+        """The slice that is shown."""
+        return self._shown
 
-    def x_of(self, k: float) -> float:
-        """Return where the middle of a slice lies."""
-        area = self._area
-        return area.left() + (k + 0.5) / max(1, self.n_slices) * area.width()
-
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        """Go to the slice under the mouse."""
-        if event is not None and event.buttons() & Qt.MouseButton.LeftButton and self.n_slices:
-            self._choose(self.slice_at(event.position().x()))
-            event.accept()
-
-    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        """Follow a drag."""
-        self.mousePressEvent(event)
-
-    def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Step along the path."""
-        if event is None or not self.n_slices:
-            return
-        last = self.n_slices - 1
-        key = Qt.Key(event.key())
-        if key in _KEYS:
-            self._choose(min(max(self._shown + _KEYS[key], 0), last))
-        elif key in (Qt.Key.Key_Home, Qt.Key.Key_End):
-            self._choose(0 if key == Qt.Key.Key_Home else last)
-        else:
-            super().keyPressEvent(event)
-
-    def _choose(self, k: int) -> None:
+    def choose(self, k: int) -> None:
+        """Tell that a slice was chosen."""
         if k != self._shown:
             self.chosen.emit(k)
 
     # -- painting -------------------------------------------------------------------------
 
     @property
-    def _area(self) -> QRect:
+    def area(self) -> QRect:
+        """Where the curve is drawn."""
         return self.rect().adjusted(0, 0, 0, -_RULER - _FLAGS)
 
     def sizeHint(self) -> QSize:
@@ -204,13 +169,13 @@ class PathPlot(QWidget):
         pixmap = QPixmap(self.size() * self.devicePixelRatioF())
         pixmap.setDevicePixelRatio(self.devicePixelRatioF())
         pixmap.fill(QColor(0, 0, 0, 0))
-        if not self.n_slices or self._area.width() < 2:
+        if not self.n_slices or self.area.width() < 2:
             return pixmap
         painter = QPainter(pixmap)
         text = self.palette().windowText().color()
         faint = QColor(text)
         faint.setAlpha(40)
-        area = self._area
+        area = self.area
         painter.fillRect(area, QColor(faint.red(), faint.green(), faint.blue(), 18))
         painter.fillRect(
             QRect(area.left(), area.bottom() + 1, area.width(), _FLAGS),
@@ -229,7 +194,7 @@ class PathPlot(QWidget):
         return pixmap
 
     def _draw_curve(self, painter: QPainter, text: QColor) -> None:
-        curve, area = self._curve, self._area
+        curve, area = self._curve, self.area
         if curve is None or len(curve.values) != self.n_slices:
             return
         low, high = extent(curve.values, curve.quantity.from_zero)
@@ -264,7 +229,7 @@ class PathPlot(QWidget):
             painter.drawText(area.left() + 3, area.bottom() - metrics.descent(), lower)
 
     def _draw_flags(self, painter: QPainter) -> None:
-        area, half = self._area, _FLAGS // 2
+        area, half = self.area, _FLAGS // 2
         top = area.bottom() + 1
         wide = max(2, round(area.width() / max(1, self.n_slices)))
         for slices, colour, y in (

@@ -13,8 +13,6 @@ from qtpy.QtGui import (
     QColor,
     QHideEvent,
     QImage,
-    QKeyEvent,
-    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPen,
@@ -24,6 +22,7 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_ouroboros.widgets.controls import named
+from napari_ouroboros.widgets.controls.along_slices import AlongSlices
 from napari_ouroboros.widgets.qa.colours import BAD, SUSPICIOUS
 from napari_ouroboros.widgets.qa.plot_shape import flag_columns
 from napari_ouroboros.widgets.straighten.live_preview import live_preview_of
@@ -39,13 +38,6 @@ _RULER = 16
 _FLAG = 4
 _STALE_MS = 300
 _LINE = QColor(255, 210, 60)
-_LARGE_STEP = 10
-_KEYS = {
-    Qt.Key.Key_Left: -1,
-    Qt.Key.Key_Right: 1,
-    Qt.Key.Key_PageUp: -_LARGE_STEP,
-    Qt.Key.Key_PageDown: _LARGE_STEP,
-}
 _APPEARANCE = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
 
 
@@ -93,7 +85,7 @@ class StripView(QWidget):
         self.canvas.set_axis(self.axis.currentData())
 
 
-class StripCanvas(QWidget):
+class StripCanvas(AlongSlices):
     """The picture with ruler and the line of the shown slice. It listens only while shown."""
 
     def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
@@ -181,7 +173,7 @@ class StripCanvas(QWidget):
 
     def _tell_size(self) -> None:
         if self.feed is not None:
-            self.feed.set_size(self._area.width(), self._area.height())
+            self.feed.set_size(self.area.width(), self.area.height())
 
     def _strips_changed(self) -> None:
         assert self.feed is not None
@@ -220,51 +212,26 @@ class StripCanvas(QWidget):
         map_ = self._scene.live.state.map
         return 0 if map_ is None else len(map_.frames)
 
-    def slice_at(self, x: float) -> int:
-        """Return the slice at a place of the widget."""
-        n = self.n_slices
-        k = int((x - self._area.left()) / max(1, self._area.width()) * n)
-        return min(max(k, 0), max(0, n - 1))
+    @property
+    def shown_slice(self) -> int:
+        """The slice that is shown."""
+        return self._scene.place.slice_index
 
-    def x_of(self, k: float) -> float:
-        """Return where the middle of a slice lies."""
-        return self._area.left() + (k + 0.5) / max(1, self.n_slices) * self._area.width()
-
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        """Go to the slice under the mouse."""
-        if event is not None and event.buttons() & Qt.MouseButton.LeftButton and self.n_slices:
-            self._scene.place.go_to_slice(self.slice_at(event.position().x()), "strip")
-            event.accept()
-
-    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        """Follow a drag."""
-        self.mousePressEvent(event)
-
-    def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Step along the curve."""
-        if event is None or not self.n_slices:
-            return
-        last = self.n_slices - 1
-        key = Qt.Key(event.key())
-        if key in _KEYS:
-            k = self._scene.place.slice_index + _KEYS[key]
-        elif key in (Qt.Key.Key_Home, Qt.Key.Key_End):
-            k = 0 if key == Qt.Key.Key_Home else last
-        else:
-            super().keyPressEvent(event)
-            return
-        self._scene.place.go_to_slice(min(max(k, 0), last), "strip")
+    def choose(self, k: int) -> None:
+        """Go to a slice, in both spaces."""
+        self._scene.place.go_to_slice(k, "strip")
 
     # -- painting -------------------------------------------------------------------------
 
     @property
-    def _area(self) -> QRect:
+    def area(self) -> QRect:
+        """Where the strip is drawn."""
         return self.rect().adjusted(0, 0, 0, -_RULER)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Paint the picture, the ruler below it and the line of the shown slice."""
         painter = QPainter(self)
-        area = self._area
+        area = self.area
         state = self._scene.live.state
         text = self.palette().windowText().color()
         if state.map is None:
