@@ -198,6 +198,26 @@ def test_recent_sources_are_one_key_away(dock: OpenDock, scene: Scene) -> None:
     assert len(dock.scene.viewer.layers) == 2
 
 
+def test_leaving_the_field_opens_nothing_again(dock: OpenDock, scene: Scene) -> None:
+    """Qt takes a field that is left with a text of its list for a choice in that list."""
+    asked: list[str] = []
+    dock.address.entered.connect(asked.append)
+    address = str(scene.folder / "em")
+    QTest.mouseClick(dock.address.edit, Qt.MouseButton.LeftButton)
+    QTest.keyClicks(dock.address.edit, address)
+    QTest.keyClick(dock.address.edit, Qt.Key.Key_Return)
+    settled(dock)
+    assert dock.address.combo.findText(address) >= 0
+    wait_until(dock.address.edit.hasFocus, "the focus")
+    dock.address.file_button.setFocus()
+    wait_until(lambda: not dock.address.edit.hasFocus(), "the field to be left")
+    assert asked == [address]
+    # Return in the field opens once, whether the address is a recent one or not.
+    QTest.keyClick(dock.address.edit, Qt.Key.Key_Return)
+    settled(dock)
+    assert asked == [address, address]
+
+
 def test_every_control_has_a_name_and_says_what_it_does(dock: OpenDock) -> None:
     seen = [dock.address.edit]
     while (after := seen[-1].nextInFocusChain()) is not seen[0] and after not in seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QMimeData, QObject, Qt, Signal
+from qtpy.QtCore import QEvent, QMimeData, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -33,6 +33,36 @@ def dropped(data: QMimeData | None) -> str:
     return str(data.text()).strip()
 
 
+class RecentList(QComboBox):
+    """A field with a list that knows whether something was chosen in that list."""
+
+    #: A row of the open list was chosen.
+    chosen = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open = False
+        self.activated.connect(self._activated)
+
+    def showPopup(self) -> None:
+        """Open the list."""
+        self._open = True
+        super().showPopup()
+
+    def hidePopup(self) -> None:
+        """Close the list; Qt says in the same turn what was chosen in it."""
+        super().hidePopup()
+        QTimer.singleShot(0, self._closed)
+
+    def _closed(self) -> None:
+        self._open = False
+
+    def _activated(self, index: int) -> None:
+        # Qt "activates" a row also when the field is left with a text that is in the list.
+        if self._open:
+            self.chosen.emit(index)
+
+
 class AddressRow(QWidget):
     """Where an address is typed, chosen or dropped."""
 
@@ -43,7 +73,7 @@ class AddressRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.combo = named(QComboBox(), "address", _TOOLTIP)
+        self.combo = named(RecentList(), "address", _TOOLTIP)
         self.combo.setEditable(True)
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -75,7 +105,7 @@ class AddressRow(QWidget):
         self.setFocusProxy(self.edit)
         self.edit.textEdited.connect(self._edited)
         self.edit.returnPressed.connect(self._returned)
-        self.combo.activated.connect(self._activated)
+        self.combo.chosen.connect(self._chosen)
         self.file_button.clicked.connect(self._choose_file)
         self.folder_button.clicked.connect(self._choose_folder)
         tab_order(self.edit, self.file_button, self.folder_button)
@@ -124,7 +154,7 @@ class AddressRow(QWidget):
     def _returned(self) -> None:
         self.entered.emit(self.text)
 
-    def _activated(self, index: int) -> None:
+    def _chosen(self, index: int) -> None:
         source = self.combo.itemData(index)
         if source:
             self.edit.setText(source)  # the whole of it, not its short title
