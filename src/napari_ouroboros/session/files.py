@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
-from napari_ouroboros.volumes.writing.disk import destination_errors
+from napari_ouroboros.volumes.writing.disk import destination_errors, sync
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -26,6 +26,7 @@ def write_whole(path: Path, data: bytes) -> None:
                 file.write(data)
                 to_disk(file)
             os.replace(temporary, path)
+            sync(path.parent)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise

@@ -29,7 +29,7 @@ from napari_ouroboros.session.document import SessionDocument, from_bytes, to_by
 from napari_ouroboros.session.files import write_whole
 from napari_ouroboros.session.names import DOCUMENT, LABELS, inside
 from napari_ouroboros.session.unpacking import free_store
-from napari_ouroboros.volumes.writing.disk import destination_errors
+from napari_ouroboros.volumes.writing.disk import destination_errors, sync
 
 _STATE = "state.json"
 #: A folder without an owner that is younger than this may be in the making.
@@ -106,6 +106,7 @@ class WorkingFolder:
                 (path / LABELS).mkdir()
                 made = cls(path, _State(), unsaved=False)
                 made._write_state(_State())
+                sync(root)
             except BaseException:
                 owning.release(path)
                 shutil.rmtree(path, ignore_errors=True)

@@ -101,8 +101,6 @@ def save_session(
                         done += count
                         if progress is not None:
                             progress(min(done, total), total)
-            with open(staged.path, "rb+") as whole:
-                os.fsync(whole.fileno())
         check_cancel(cancel)
         staged.commit()
     if progress is not None:

@@ -492,13 +492,17 @@ def test_flush_and_what_was_erased_since(tmp_path: Path, monkeypatch: pytest.Mon
         synced.append(os.readlink(f"/proc/self/fd/{handle}"))
         real(handle)
 
-    monkeypatch.setattr(os, "fsync", note)
     labels = empty(tmp_path / "l")
+    monkeypatch.setattr(os, "fsync", note)
     labels[0, 0, 0] = labels[5, 5, 5] = 3
     labels[5, 5, 5] = 0
     labels.flush()
     folder = os.path.realpath(labels.path)
-    assert synced == [f"{folder}/c.0.0.0", folder]
+    above = os.path.dirname(folder)
+    assert synced == [f"{folder}/c.0.0.0", f"{folder}/zarr.json", folder, above]
     synced.clear()
+    labels.flush()
+    assert synced == []
+    labels[0, 0, 0] = 0
     labels.flush()
     assert synced == [folder]

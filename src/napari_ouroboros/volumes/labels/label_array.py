@@ -42,7 +42,7 @@ from napari_ouroboros.volumes.labels.label_keys import (
     pieces,
 )
 from napari_ouroboros.volumes.labels.label_numpy import NumpyLike
-from napari_ouroboros.volumes.writing.disk import destination_errors
+from napari_ouroboros.volumes.writing.disk import destination_errors, sync
 
 # Decoded chunks that are kept: 512 of uint64, a few times what is painted in at a time.
 _CACHE_BYTES = 128 * 2**20
@@ -132,7 +132,10 @@ class LabelArray(NumpyLike):
                 raise UserError(f"{folder} is not empty; labels need a folder of their own")
             unfinished = folder / f".{METADATA}.partial"
             unfinished.write_text(text, encoding="utf-8")
+            sync(unfinished)
             os.replace(unfinished, folder / METADATA)
+            sync(folder)
+            sync(folder.parent)
         return cls.open(folder, cache_bytes=cache_bytes)
 
     @classmethod
@@ -289,6 +292,8 @@ class LabelArray(NumpyLike):
 
     def flush(self) -> None:
         """Wait until the disk has it all: a write survives the end of the process, not of power.
+
+        Not for the GUI thread. What was flushed before, and not written since, takes no time.
 
         Raises
         ------

@@ -7,6 +7,7 @@ is killed leaves whole chunks, and a hard link to a file is a copy of it for goo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import SourceError, UserError, one_line
-from napari_ouroboros.volumes.writing.disk import destination_errors
+from napari_ouroboros.errors import DestinationError, SourceError, UserError, one_line
+from napari_ouroboros.volumes.writing.disk import destination_errors, sync
 
 Index = tuple[int, int, int]
 
@@ -52,10 +53,12 @@ class ChunkFiles:
         self._cached: OrderedDict[Index, NDArray[Any]] = OrderedDict()  # longest unused first
         # How often each chunk was written: a reader must not keep what has been replaced since.
         self._written: dict[Index, int] = {}
-        self._unsynced: set[Index] = set()
         with os.scandir(folder) as entries:
             found = [_NAME.fullmatch(entry.name) for entry in entries]
         self._stored = {(int(m[1]), int(m[2]), int(m[3])) for m in found if m}
+        # Whoever wrote them may have been killed, or in a hurry.
+        self._unsynced = {*self._stored}
+        self._names_unsynced = self._all_new = True
 
     def stored(self) -> list[Index]:
         """Indices of the chunks in which something is painted, in order."""
@@ -117,6 +120,7 @@ class ChunkFiles:
                 self._stored.discard(index)
                 self._cached.pop(index, None)
                 self._unsynced.discard(index)
+                self._names_unsynced = True
                 self._written[index] = self._written.get(index, 0) + 1
             return
         chunk.setflags(write=False)
@@ -129,6 +133,7 @@ class ChunkFiles:
         with self._lock:
             self._stored.add(index)
             self._unsynced.add(index)
+            self._names_unsynced = True
             self._written[index] = self._written.get(index, 0) + 1
             self._keep(index, chunk)
 
@@ -136,20 +141,27 @@ class ChunkFiles:
         """Wait until the disk has what was stored: a power failure then takes nothing of it."""
         with self._lock:
             waiting, self._unsynced = self._unsynced, set()
-        with destination_errors(self.folder):
-            for path in [*map(self.path, sorted(waiting)), self.folder]:
-                try:
-                    handle = os.open(path, os.O_RDONLY)
-                except FileNotFoundError:
-                    continue  # emptied since
-                except PermissionError:
-                    if path == self.folder:
-                        continue  # Windows opens no folders
-                    raise
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+            names, self._names_unsynced = self._names_unsynced, False
+            all_new, self._all_new = self._all_new, False
+        paths = [*map(self.path, sorted(waiting))]
+        if all_new:
+            paths.append(self.folder / METADATA)
+        if names:
+            paths.append(self.folder)
+        if all_new:
+            paths.append(self.folder.parent)
+        try:
+            with destination_errors(self.folder):
+                for path in paths:
+                    # A chunk that has been emptied since is gone.
+                    with contextlib.suppress(FileNotFoundError):
+                        sync(path)
+        except DestinationError:
+            with self._lock:
+                self._unsynced |= waiting & self._stored
+                self._names_unsynced |= names
+                self._all_new |= all_new
+            raise
 
     def _keep(self, index: Index, chunk: NDArray[Any]) -> None:
         self._cached[index] = chunk

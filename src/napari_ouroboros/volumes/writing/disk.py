@@ -59,6 +59,30 @@ def destination_errors(destination: Path, needed_bytes: int | None = None) -> It
         raise destination_error(error, destination, needed_bytes) from error
 
 
+def sync(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder: a power failure spares it then.
+
+    Raises
+    ------
+    OSError
+        The disk is full or broken; FileNotFoundError: there is nothing.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    except PermissionError:
+        if not path.is_dir():
+            raise
+        return  # Windows opens no folders
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network disks know of files only.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
+    finally:
+        os.close(handle)
+
+
 def _free_bytes(folder: Path) -> float:
     try:
         return shutil.disk_usage(folder).free

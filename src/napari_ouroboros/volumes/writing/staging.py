@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from napari_ouroboros.errors import Cancelled, Notice, UserError, one_line
 from napari_ouroboros.volumes.writing.disk import destination_errors as destination_errors
-from napari_ouroboros.volumes.writing.disk import why_not_writable
+from napari_ouroboros.volumes.writing.disk import sync, why_not_writable
 from napari_ouroboros.volumes.writing.owner import MARKER, Owner
 
 JOURNAL = "journal.jsonl"
@@ -357,7 +357,10 @@ class StagedFile(_Staged):
         """Nothing to mend: a file is replaced in one step."""
 
     def _finish(self) -> None:
+        # After a power failure, too, there is the older file or the new one, whole.
+        sync(self.path)
         os.replace(self.path, self.destination)
+        sync(self.destination.parent)
 
 
 def _exists(destination: Path) -> str:

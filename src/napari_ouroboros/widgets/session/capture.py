@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.operations.marks import Mark
     from napari_ouroboros.volumes import Volume
+    from napari_ouroboros.volumes.labels.label_array import LabelArray
     from napari_ouroboros.widgets.labels.book import StraightLabels
     from napari_ouroboros.widgets.scene.scene import Scene
     from napari_ouroboros.widgets.trace.state import TraceState
@@ -98,9 +99,7 @@ class TakenLabels:
 
     name: str
     map: Straightening
-    path: Path
-    dtype: str
-    shape: tuple[int, int, int]
+    array: LabelArray
     look: LabelsLook
     trace: TraceState | None
 
@@ -111,8 +110,8 @@ class TakenLabels:
             self.name,
             recipes.of(self.map),
             store,
-            self.dtype,  # type: ignore[arg-type]  # label arrays have no others
-            self.shape,
+            self.array.dtype.name,  # type: ignore[arg-type]  # label arrays have no others
+            self.array.shape,
             look.visible,
             look.opacity,
             look.seed,
@@ -138,11 +137,16 @@ class Captured:
     window: WindowEntry
     waiting: Waiting = field(default=Waiting())
 
+    def flush(self) -> None:
+        """Wait until the disk has all that is painted; DestinationError where it cannot."""
+        for taken in self.labels:
+            taken.array.flush()
+
     def document(self, recipes: Recipes, store_of: StoreOf) -> SessionDocument:
         """Make the document; not in the GUI thread: recipes and keyframes take their time."""
         labels = []
         for taken in self.labels:
-            store = store_of(taken.path)
+            store = store_of(taken.array.path)
             if store is not None:
                 labels.append(taken.entry(recipes, store))
         traces = [taken.entry() for taken in self.traces]
@@ -198,14 +202,11 @@ def capture(
     labels = []
     for entry in scene.labels.entries:
         look = looks.get(entry) if entry.layer is None else LabelsLook.of(entry.layer)
-        array = entry.array
         labels.append(
             TakenLabels(
                 entry.name,
                 entry.map,
-                array.path,
-                array.dtype.name,
-                array.shape,
+                entry.array,
                 look or LabelsLook(),
                 entry.trace,
             )

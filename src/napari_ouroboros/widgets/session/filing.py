@@ -118,6 +118,7 @@ class Filing(Tidying):
                 document = replace(document, labels=kept)
             stores = {entry.store: folder.store(entry.store) for entry in document.labels}
             save_session(file, document, stores, self._reporter("MB", 1e-6), stop)
+            captured.flush()
             # What it holds is the newest of the folder, too: there may be no room for a second
             # note of it, and it is safe by now.
             with contextlib.suppress(DestinationError):

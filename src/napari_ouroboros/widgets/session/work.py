@@ -263,6 +263,8 @@ class Work:
         if captured is not None and not self._restoring:
             # Again: the disk may have been full when the edit was made.
             folder.note_unsaved()
+            # First: a document speaks of labels that the disk has, also when the power fails.
+            captured.flush()
             folder.write(self.document(captured, folder))
 
     def _captured_for_thread(self, folder: WorkingFolder) -> Captured | None:
