@@ -40,6 +40,22 @@ def test_a_straight_trace_by_hand() -> None:
     assert found.features == {}
 
 
+def test_each_point_has_a_map_of_its_own() -> None:
+    points = [[0, 2, 3], [4, 2, 3], [3, 11, 3], [1.5, 0, 3]]
+    maps = [STRAIGHT, HELICAL, HELICAL, STRAIGHT]
+    found = points_home(points, maps, {"n": [1, 2, 3, 4]})
+    for i, (point, map_) in enumerate(zip(points, maps, strict=True)):
+        np.testing.assert_array_equal(found.zyx_nm[i], points_home([point], map_).zyx_nm[0])
+    assert found.features == {"n": [1, 2, 3, 4]}
+    # The third is outside the narrow one.
+    with pytest.raises(
+        UserError, match=r"1 of 4 points is outside .* 5 x 5 x 7 .* number 2 at 3, 11"
+    ):
+        points_home(points, [STRAIGHT] * 4)
+    with pytest.raises(UserError, match="2 maps for 4 points"):
+        points_home(points, [STRAIGHT] * 2)
+
+
 @given(
     st.lists(
         st.tuples(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -66,7 +66,9 @@ class PointsHome:
 
 
 def points_home(
-    points_svu: ArrayLike, straightening: Straightening, features: Features | None = None
+    points_svu: ArrayLike,
+    straightening: Straightening | Sequence[Straightening],
+    features: Features | None = None,
 ) -> PointsHome:
     """Bring points home: the position in the volume of each, by the map itself.
 
@@ -76,8 +78,8 @@ def points_home(
         (slice, row, column) of the straightened volume, whole numbers being the centres of
         samples; between them the map goes on smoothly. What napari's Points hold when their layer
         lies on the straightened image.
-    straightening : Straightening
-        The map that the points were set in.
+    straightening : Straightening, or n of them
+        The map that the points were set in, or that of each.
     features : dict of columns, or a table with ``items()``; optional
         n values in each column.
 
@@ -100,11 +102,10 @@ def points_home(
             f"points must be (slice, row, column) each, (n, 3) numbers; they have the shape "
             f"{points.shape}"
         )
-    shape = straightening.shape
-    # NaN compares as False, and so counts as outside.
-    inside = np.all((points >= -0.5) & (points < np.asarray(shape) - 0.5), axis=1)
+    maps = _one_each(straightening, len(points))
+    inside = points_inside(points, maps)
     if not inside.all():
-        raise UserError(_outside(points, inside, shape))
+        raise UserError(_outside(points, inside, maps))
     columns: dict[str, list[Any]] = {}
     for name, values in () if features is None else features.items():
         # By way of an array only what is one: a list may hold what no dtype holds exactly.
@@ -114,11 +115,47 @@ def points_home(
                 f"the feature {name!r} has {len(column)} values for {len(points)} points"
             )
         columns[str(name)] = column
-    return PointsHome(points, straightening.to_volume(points), columns)
+    home = np.empty_like(points)
+    for map_, rows in _groups(maps):
+        home[rows] = map_.to_volume(points[rows])
+    return PointsHome(points, home, columns)
 
 
-def _outside(points: Float, inside: NDArray[np.bool_], shape: tuple[int, int, int]) -> str:
+def points_inside(
+    points_svu: Float, straightening: Straightening | Sequence[Straightening]
+) -> NDArray[np.bool_]:
+    """Whether each point (slice, row, column) lies in the straightened volume, its own of several.
+
+    One without a position (NaN) lies in none.
+    """
+    maps = _one_each(straightening, len(points_svu))
+    shapes = np.array([map_.shape for map_ in maps], np.float64).reshape(-1, 3)
+    # NaN compares as False, and so counts as outside.
+    inside: NDArray[np.bool_] = np.all((points_svu >= -0.5) & (points_svu < shapes - 0.5), axis=1)
+    return inside
+
+
+def _one_each(
+    straightening: Straightening | Sequence[Straightening], n: int
+) -> Sequence[Straightening]:
+    if isinstance(straightening, Straightening):
+        return [straightening] * n
+    if len(straightening) != n:
+        raise UserError(f"there are {len(straightening)} maps for {n} points")
+    return straightening
+
+
+def _groups(maps: Sequence[Straightening]) -> list[tuple[Straightening, list[int]]]:
+    """Each map with its points: a map takes many points at once."""
+    found: dict[int, tuple[Straightening, list[int]]] = {}
+    for i, map_ in enumerate(maps):
+        found.setdefault(id(map_), (map_, []))[1].append(i)
+    return list(found.values())
+
+
+def _outside(points: Float, inside: NDArray[np.bool_], maps: Sequence[Straightening]) -> str:
     first = int(np.argmin(inside))
+    shape = maps[first].shape
     place = ", ".join(f"{n:g}" for n in points[first])
     n = int(np.count_nonzero(~inside))
     which = "is" if n == 1 else "are"

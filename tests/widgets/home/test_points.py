@@ -11,7 +11,9 @@ import pytest
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening, Trace
+from napari_ouroboros.widgets.home.point_maps import look_again
 from napari_ouroboros.widgets.scene.live import LiveState
+from napari_ouroboros.widgets.spaces.layer_actions import duplicate
 
 SVU = np.array([[0.0, 0, 0], [10.25, 3.5, 7], [40, 23, 30], [20, 11.5, 15]])
 
@@ -29,8 +31,9 @@ def model(bench: Any) -> Any:
 
 def show(bench: Any, map_: Any) -> None:
     """As if the trace were this one."""
-    before = bench.scene.live.state
-    bench.scene.live.state = LiveState(map_, generation=before.generation + 1)
+    live = bench.scene.live
+    before, live.state = live.state, LiveState(map_, generation=live.state.generation + 1)
+    live.changed.emit(live.state, before)
 
 
 def points(bench: Any, svu: Any = SVU, **more: Any) -> Any:
@@ -115,29 +118,156 @@ def test_points_outside_are_counted_and_stay(bench: Any, model: Any) -> None:
     assert "2 of 2 points are outside" in str(error)
 
 
-def test_they_go_home_along_the_trace_that_they_were_set_along(bench: Any, model: Any) -> None:
+@pytest.fixture
+def other() -> Straightening:
+    """The map of the trace after an edit; no sample lies where it lay."""
+    return Straightening(Trace([[100.0, 900, 200], [400, 300, 900]]), 31, 24, 9.0, 11.0)
+
+
+def test_each_goes_home_along_the_trace_that_it_was_set_along(
+    bench: Any, model: Any, other: Any
+) -> None:
     layer = points(bench)
-    other = Straightening(Trace([[100.0, 900, 200], [400, 300, 900]]), 31, 24, 6.0, 7.0)
     show(bench, other)
     _, home, brought = bring(bench, model, layer)
     np.testing.assert_allclose(nm_of(home), bench.map.to_volume(SVU), atol=1e-6)
-    assert not brought.mixed
+    assert brought.n_traces == 1
     # The same trace again, made anew, is no other one.
     m = bench.map
     show(bench, Straightening(m.trace, m.width, m.height, m.pitch_nm, m.spacing_nm))
     layer.add([[5.0, 6, 7]])
-    assert not bring(bench, model, layer)[2].mixed
+    assert bring(bench, model, layer)[2].n_traces == 1
+    # The trace is edited, and one point moved: the others stay where they are in the volume.
     show(bench, other)
-    layer.add([[6.0, 6, 7]])
-    brought = bring(bench, model, layer)[2]
-    assert "earlier trace" in brought.text
+    moved = layer.data.copy()
+    moved[1] = (12.0, 8, 9)
+    layer.data = moved
+    _, home, brought = bring(bench, model, layer)
+    expected = m.to_volume(moved)
+    shown = moved[1] * (m.mean_spacing_nm, m.pitch_nm, m.pitch_nm)
+    step = (other.mean_spacing_nm, other.pitch_nm, other.pitch_nm)
+    expected[1] = other.to_volume((shown / step)[None])[0]
+    np.testing.assert_allclose(nm_of(home), expected, atol=1e-6)
+    assert "the trace has changed between them" in brought.text
     # All of them set anew.
     layer.selected_data = set(range(len(layer.data)))
     layer.remove_selected()
     layer.add(SVU)
-    _, home, brought = bring(bench, model, layer)
-    assert not brought.mixed
-    np.testing.assert_allclose(nm_of(home), other.to_volume(SVU), atol=1e-6)
+    assert bring(bench, model, layer)[2].n_traces == 1
+
+
+def test_points_without_a_trace_belong_to_the_first_that_comes(bench: Any, model: Any) -> None:
+    first = bench.map
+    show(bench, None)
+    layer = points(bench)
+    assert "no trace" in str(bring(bench, model, layer)[1])
+    show(bench, first)
+    show(bench, None)
+    np.testing.assert_allclose(nm_of(bring(bench, model, layer)[1]), first.to_volume(SVU))
+
+
+def test_copies_of_a_layer_keep_the_maps_of_its_points(bench: Any, model: Any, other: Any) -> None:
+    layer = points(bench)
+    show(bench, other)
+    (copy,) = duplicate(bench.scene.straight, [layer])
+    _, home, _ = bring(bench, model, copy)
+    np.testing.assert_allclose(nm_of(home), bench.map.to_volume(SVU), atol=1e-6)
+    bench.scene.straight.layers.remove(layer)
+    bench.scene.straight.layers.append(layer)
+    _, home, _ = bring(bench, model, layer)
+    np.testing.assert_allclose(nm_of(home), bench.map.to_volume(SVU), atol=1e-6)
+
+
+#: What people and plugins do to a layer: (the layer, its points as they should be, the map)
+Points = list[list[Any]]
+
+
+def _add(layer: Any, points: Points, map_: Any, rng: Any) -> None:
+    new = rng.integers(0, 20, (2, 3)).astype(float)
+    layer.add(new)
+    points.extend([row, map_] for row in new.tolist())
+
+
+def _delete(layer: Any, points: Points, map_: Any, rng: Any) -> None:
+    gone = rng.choice(len(points), min(2, len(points)), replace=False).tolist()
+    layer.selected_data = set(gone)
+    layer.remove_selected()
+    points[:] = [p for i, p in enumerate(points) if i not in gone]
+
+
+def _drag(layer: Any, points: Points, map_: Any, rng: Any) -> None:
+    i = int(rng.integers(len(points)))
+    layer.selected_data = {i}
+    # As napari's mouse does it: one message before, one at the end.
+    layer.events.data(value=layer.data, action="changing", data_indices=(i,), vertex_indices=((),))
+    with layer.events.data.blocker():
+        layer._move([i], layer.data[i] + 0.3)
+    layer._move([i], layer.data[i] + 1.7)
+    layer._drag_start = None
+    points[i][:] = layer.data[i].tolist(), map_
+
+
+def _paste(layer: Any, points: Points, map_: Any, rng: Any) -> None:
+    layer.selected_data = set(rng.choice(len(points), min(2, len(points)), replace=False).tolist())
+    layer._copy_data()
+    layer._paste_data()  # in 3D: at the very places of the first
+    points.extend([row, map_] for row in layer._clipboard["data"].tolist())
+
+
+def _sort(layer: Any, points: Points, map_: Any, rng: Any) -> None:
+    order = np.argsort(rng.random(len(points)))
+    _, firsts = np.unique(layer.data, axis=0, return_index=True)
+    if len(firsts) < len(points):
+        return  # of two at one place nobody knows which is which
+    layer.data = layer.data[order]
+    points[:] = [points[i] for i in order]
+
+
+def _feature(layer: Any, points: Points, map_: Any, rng: Any) -> None:
+    layer.features = {"kind": rng.integers(0, 9, len(points))}
+
+
+def _silently(layer: Any, points: Points, map_: Any, rng: Any) -> None:
+    layer.data[0] += 0.25
+    points[0][:] = layer.data[0].tolist(), map_
+
+
+_DEEDS = (_add, _add, _delete, _drag, _paste, _sort, _feature, _silently)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_done_to_points_they_keep_their_maps(bench: Any, model: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    m = bench.map
+    maps = [
+        Straightening(Trace(m.trace.points_nm + shift), 31, 24, 6.0, 7.0)
+        for shift in (0.0, 8.0, 40.0)
+    ]
+    layer = bench.scene.straight.add_points(np.empty((0, 3)), units=("nm",) * 3)
+    bench.scene.straight.dims.ndisplay = 3  # napari's paste fails in 2D
+    wanted: Points = []
+    map_ = maps[0]
+    show(bench, map_)
+    for _ in range(60):
+        if rng.random() < 0.3:
+            map_ = maps[int(rng.integers(len(maps)))]
+            show(bench, map_)
+        deed = _add if not wanted else _DEEDS[int(rng.integers(len(_DEEDS)))]
+        deed(layer, wanted, map_, rng)
+    layer.add([[5.0, 5, 5]])
+    wanted.append([[5.0, 5, 5], map_])
+    known = look_again(layer, map_)
+    np.testing.assert_array_equal(known.rows, [row for row, _ in wanted])
+    assert [maps.index(x) for x in known.maps] == [maps.index(x) for _, x in wanted]
+
+
+def test_a_grid_that_is_shifted_was_moved_and_not_sorted(
+    bench: Any, model: Any, other: Any
+) -> None:
+    layer = points(bench, np.array([[3.0, r, 5] for r in range(6)]))
+    show(bench, other)
+    layer.data = layer.data + (0, 1, 0)
+    assert set(look_again(layer, other).maps) == {other}
 
 
 def test_a_file_has_both_places(bench: Any, model: Any, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from psygnal import Signal
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.layers import space
 from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.home.point_maps import look_again
+from napari_ouroboros.widgets.scene.live import slices_key
 from napari_ouroboros.widgets.spaces.helper_layer import add_quietly
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.operations.points_home import PointsHome
+    from napari_ouroboros.widgets.scene.live import LiveState
     from napari_ouroboros.widgets.scene.scene import Scene
 
 Float = NDArray[np.float64]
@@ -29,12 +32,12 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class _Taken:
-    """A layer's points as they are now, first and last map that they were set along."""
+    """A layer's points as they are now, each with the map that it was set along."""
 
     svu: Float
     table: Any
     look: dict[str, NDArray[Any]]
-    maps: tuple[Straightening, Straightening]
+    maps: list[Straightening]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +50,8 @@ class Brought:
         Those that lie within the straightened volume.
     inside : array (n,) of bool
         Which of the layer's points those are.
-    mixed : bool
-        Some of them were set along an earlier trace than the rest.
+    n_traces : int
+        Along how many traces they were set, one that was edited counting anew.
     table : DataFrame
         Features of those inside, each column in its own dtype.
     look : dict of arrays
@@ -57,27 +60,27 @@ class Brought:
 
     points: PointsHome
     inside: NDArray[np.bool_]
-    mixed: bool
+    n_traces: int
     table: Any
     look: dict[str, NDArray[Any]]
 
     @property
     def text(self) -> str:
-        """One line: how many there are, and what is not there, or not certain."""
+        """One line: how many there are, and what is not there."""
         n, out = int(self.inside.sum()), int((~self.inside).sum())
         parts = [f"{n:,} point{'' if n == 1 else 's'}"]
         if out:
             verb = "lies" if out == 1 else "lie"
             parts.append(f"{out:,} {verb} outside the straightened volume and stayed there")
-        if self.mixed:
-            parts.append("some were set along an earlier trace: all went home along the last one")
+        if self.n_traces > 1:
+            parts.append("the trace has changed between them: each along the one it was set along")
         return "; ".join(parts)
 
 
 class HomePoints:
     """The Points layers of a scene's straightened space, and their way home.
 
-    Points go home along the trace that they were set along, though it may have changed since.
+    Each point goes home along the trace that it was set along, though it may have changed since.
 
     Parameters
     ----------
@@ -97,10 +100,6 @@ class HomePoints:
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
         self._worker = Worker("ouroboros-points", scene.deliver, keep_all=True)
-        # First and last map that points of a layer were set or moved along.
-        self._maps: weakref.WeakKeyDictionary[Layer, tuple[Straightening, Straightening]] = (
-            weakref.WeakKeyDictionary()
-        )
         self._homes: weakref.WeakKeyDictionary[Layer, weakref.ref[Points]] = (
             weakref.WeakKeyDictionary()
         )
@@ -108,6 +107,7 @@ class HomePoints:
         layers = scene.straight.layers
         layers.events.inserted.connect(self._inserted)
         layers.events.removed.connect(self._removed)
+        scene.live.changed.connect(self._map_changed)
         for layer in layers:
             self._follow(layer)
 
@@ -124,7 +124,7 @@ class HomePoints:
 
     def bring(self, layer: Points) -> None:
         """Bring a layer's points home; `brought` or `failed` follows."""
-        self._map(layer, lambda brought: None, lambda brought: self._show(layer, brought))
+        self._bring_home(layer, lambda brought: None, lambda brought: self._show(layer, brought))
 
     def write(self, layer: Points, path: Path) -> None:
         """Write a layer's points with their places in both spaces; `written` or `failed` follows.
@@ -135,7 +135,7 @@ class HomePoints:
         def write(brought: Brought) -> None:
             brought.points.write_csv(path)
 
-        self._map(layer, write, lambda brought: self.written.emit(path, brought))
+        self._bring_home(layer, write, lambda brought: self.written.emit(path, brought))
 
     def close(self) -> None:
         """Stop listening, and bring nothing more."""
@@ -147,6 +147,7 @@ class HomePoints:
         if scene is not None:
             scene.straight.layers.events.inserted.disconnect(self._inserted)
             scene.straight.layers.events.removed.disconnect(self._removed)
+            scene.live.changed.disconnect(self._map_changed)
             for layer in scene.straight.layers:
                 self._leave(layer)
 
@@ -162,8 +163,7 @@ class HomePoints:
         if _is_points(layer):
             layer.events.data.connect(self._edited)
             layer.events.name.connect(self._renamed)
-            if len(layer.data):
-                self._note(layer)
+            look_again(layer, self._map)
             self.changed.emit()
 
     def _leave(self, layer: Layer) -> None:
@@ -175,22 +175,25 @@ class HomePoints:
     def _renamed(self) -> None:
         self.changed.emit()
 
-    def _edited(self, event: Any) -> None:
-        if str(getattr(event, "action", "changed")).lower().rsplit(".")[-1] != "changing":
-            self._note(event.source)
-
-    def _note(self, layer: Points) -> None:
-        """Remember along which trace it was that points were set or moved."""
+    @property
+    def _map(self) -> Straightening | None:
+        """The map of the slices that are shown."""
         scene = self._scene()
-        map_ = None if scene is None else scene.live.state.map
-        if not len(layer.data):
-            self._maps.pop(layer, None)
-        elif map_ is not None:
-            self._maps[layer] = self._maps.get(layer, (map_, map_))[0], map_
+        return None if scene is None else scene.live.state.map
+
+    def _edited(self, event: Any) -> None:
+        # Before and after what napari tells of: some changes it does not tell of at all.
+        gone = str(getattr(event.action, "value", event.action)) == "removed"
+        look_again(event.source, self._map, event.data_indices if gone else None)
+
+    def _map_changed(self, state: LiveState, before: LiveState) -> None:
+        """What was set and nobody told of, such as pasted points, was set along the map before."""
+        for layer in self.layers:
+            look_again(layer, before.map)
 
     # -- the way home ---------------------------------------------------------------------
 
-    def _map(
+    def _bring_home(
         self,
         layer: Points,
         then: Callable[[Brought], None],
@@ -215,16 +218,17 @@ class HomePoints:
             raise UserError(f"{layer.name!r} has {layer.ndim} dimensions; slices need three")
         if not len(layer.data):
             raise UserError(f"{layer.name!r} has no points")
-        maps = self._maps.get(layer)
-        if maps is None:
+        maps = look_again(layer, self._map).maps.tolist()
+        if None in maps:
             raise UserError("there is no trace that these points could have been set along")
-        map_ = maps[1]
         # data to nm is affine, whatever the user has done to the layer.
         zero = np.array(layer.data_to_world((0.0, 0.0, 0.0)))
         axes = np.array([layer.data_to_world(e) for e in np.eye(3)]) - zero
         nm = np.asarray(layer.data, float) @ axes + zero
-        step = (map_.mean_spacing_nm, map_.pitch_nm, map_.pitch_nm)
-        return _Taken(nm / step, layer.features.copy(), _look(layer), maps)
+        steps = {m: (m.mean_spacing_nm, m.pitch_nm, m.pitch_nm) for m in set(maps)}
+        return _Taken(
+            nm / [steps[map_] for map_ in maps], layer.features.copy(), _look(layer), maps
+        )
 
     def _show(self, layer: Points, brought: Brought) -> None:
         """One layer in the viewer for each of the straightened space; a re-run updates it."""
@@ -265,16 +269,17 @@ def _is_points(layer: Layer) -> bool:
 
 
 def _brought(taken: _Taken) -> Brought:
-    from napari_ouroboros.operations.points_home import points_home
+    from napari_ouroboros.operations.points_home import points_home, points_inside
 
-    first, map_ = taken.maps
-    inside = np.all((taken.svu >= -0.5) & (taken.svu < np.asarray(map_.shape) - 0.5), axis=1)
+    inside = points_inside(taken.svu, taken.maps)
     if not inside.any():
-        points_home(taken.svu, map_)  # says how many there are, and where the first is
+        points_home(taken.svu, taken.maps)  # says how many there are, and where the first is
     table = taken.table[inside].reset_index(drop=True)
-    points = points_home(taken.svu[inside], map_, {str(k): v for k, v in table.items()})
+    maps = [map_ for map_, is_in in zip(taken.maps, inside, strict=True) if is_in]
+    points = points_home(taken.svu[inside], maps, {str(k): v for k, v in table.items()})
     look = {name: values[inside] for name, values in taken.look.items()}
-    return Brought(points, inside, not _same(first, map_), table, look)
+    keys = {slices_key(map_) for map_ in set(maps)}
+    return Brought(points, inside, len(keys), table, look)
 
 
 def _look(layer: Points) -> dict[str, NDArray[Any]]:
@@ -284,7 +289,3 @@ def _look(layer: Points) -> dict[str, NDArray[Any]]:
         "face_color": np.array(layer.face_color),
         "border_color": np.array(layer.border_color),
     }
-
-
-def _same(a: Straightening, b: Straightening) -> bool:
-    return a is b or (a.shape == b.shape and a.recipe_hash == b.recipe_hash)
