@@ -15,7 +15,7 @@ from local_server import LocalServer
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtTest import QTest
-from real_events import wait_until
+from real_events import Person, wait_until
 from small_scene import Scene, make_scene
 
 from napari_ouroboros.neuroglancer import links
@@ -184,11 +184,13 @@ def test_a_folder_is_dropped(dock: OpenDock, scene: Scene) -> None:
     assert "2 files were dropped" in dock.banner.text
 
 
-def test_recent_sources_are_one_key_away(dock: OpenDock, scene: Scene) -> None:
+def test_recent_sources_are_one_key_away(dock: OpenDock, scene: Scene, person: Person) -> None:
     entered(dock, str(scene.folder / "em"))
     settled(dock)
     dock.address.text = ""
-    QTest.keyClick(dock.address.edit, Qt.Key.Key_Down)
+    person.focus(dock)
+    person.click_on(dock.address.edit)
+    person.key("Down")
     view = dock.address.combo.view()
     wait_until(view.isVisible, "the list of recent sources")
     QTest.keyClick(view, Qt.Key.Key_Down)
@@ -198,22 +200,28 @@ def test_recent_sources_are_one_key_away(dock: OpenDock, scene: Scene) -> None:
     assert len(dock.scene.viewer.layers) == 2
 
 
-def test_leaving_the_field_opens_nothing_again(dock: OpenDock, scene: Scene) -> None:
+def test_leaving_the_field_opens_nothing_again(
+    dock: OpenDock, scene: Scene, person: Person
+) -> None:
     """Qt takes a field that is left with a text of its list for a choice in that list."""
     asked: list[str] = []
     dock.address.entered.connect(asked.append)
     address = str(scene.folder / "em")
-    QTest.mouseClick(dock.address.edit, Qt.MouseButton.LeftButton)
-    QTest.keyClicks(dock.address.edit, address)
-    QTest.keyClick(dock.address.edit, Qt.Key.Key_Return)
+    person.focus(dock)
+    person.click_on(dock.address.edit)
+    person.type(address)
+    person.key("Return")
+    wait_until(lambda: len(dock.scene.viewer.layers) == 1, "the volume")
     settled(dock)
     assert dock.address.combo.findText(address) >= 0
-    wait_until(dock.address.edit.hasFocus, "the focus")
-    dock.address.file_button.setFocus()
+    assert dock.address.edit.hasFocus()
+    person.key("Tab")
     wait_until(lambda: not dock.address.edit.hasFocus(), "the field to be left")
     assert asked == [address]
     # Return in the field opens once, whether the address is a recent one or not.
-    QTest.keyClick(dock.address.edit, Qt.Key.Key_Return)
+    person.click_on(dock.address.edit)
+    person.key("Return")
+    wait_until(lambda: len(dock.scene.viewer.layers) == 2, "the volume once more")
     settled(dock)
     assert asked == [address, address]
 

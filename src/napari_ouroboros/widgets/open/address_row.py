@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QMimeData, QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QMimeData, Qt, QTimer, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -44,6 +44,13 @@ class RecentList(QComboBox):
         self._open = False
         self.activated.connect(self._activated)
 
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Open the list by Down (the keys go to the list, not to its field)."""
+        if event is not None and event.key() == Qt.Key.Key_Down and self.count():
+            self.showPopup()
+            return
+        super().keyPressEvent(event)
+
     def showPopup(self) -> None:
         """Open the list."""
         self._open = True
@@ -84,7 +91,6 @@ class AddressRow(QWidget):
         self.combo.setLineEdit(self.edit)
         self.edit.setPlaceholderText("URL, folder, Neuroglancer link, state or recipe")
         self.edit.setMaxLength(10_000_000)  # Qt cuts at 32,767 letters; links hold whole states
-        self.edit.installEventFilter(self)
         self.file_button = named(
             QPushButton("File…"), "choose a file", "Choose a state file, a recipe or a session."
         )
@@ -138,15 +144,6 @@ class AddressRow(QWidget):
         """Put an address into the field as if it had been typed and Return pressed."""
         self.text = address
         self.entered.emit(address)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Down opens the list of recent ones."""
-        if event is not None and event.type() == QEvent.Type.KeyPress:
-            assert isinstance(event, QKeyEvent)
-            if event.key() == Qt.Key.Key_Down and self.combo.count():
-                self.combo.showPopup()
-                return True
-        return super().eventFilter(watched, event)
 
     def _edited(self, text: str) -> None:
         self.edited.emit(text.strip())
