@@ -133,8 +133,10 @@ def test_the_controls(window: Any, person: Person) -> None:
     for button in (form.carry, form.back, form.remove, form.undo, form.job.button):
         assert not button.isEnabled()
         assert button.toolTip()
+    assert not window.dock.panels.straightened_in_front
     (uint8,) = [action for action in form.dtypes if action.text() == "uint8"]
     uint8.trigger()
+    wait_until(lambda: window.dock.panels.straightened_in_front, "the brush within reach")
     entry = made(window)
     assert entry.array.dtype == np.uint8
     assert form.list.item(0).text() == "labels – shown (uint8)"

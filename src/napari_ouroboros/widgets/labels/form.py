@@ -259,7 +259,15 @@ class LabelsForm(QWidget):
         self.said.emit(text)
 
     def _new(self, dtype: str, *_: Any) -> None:
-        self._try(lambda: self._book.new(dtype=dtype))
+        from napari_ouroboros.widgets.spaces.dock import dock_of
+
+        def make() -> None:
+            self._book.new(dtype=dtype)
+            straight = dock_of(self._scene.viewer)
+            if straight is not None and straight.panels is not None:
+                straight.panels.show_space(straightened=True)  # where the brush is
+
+        self._try(make)
 
     def _interpolate(self) -> None:
         def start(entry: StraightLabels) -> None:

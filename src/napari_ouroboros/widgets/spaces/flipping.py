@@ -28,7 +28,9 @@ def flip(viewer: ViewerModel) -> None:
     """
     dock = dock_of(viewer)
     if dock is None or dock.main_window is None or dock.panels is None:
-        raise UserError("open the straightened view first: Plugins > Ouroboros > Straightened view")
+        raise UserError(
+            "open the straightened view first: Plugins > napari-ouroboros > Straightened view"
+        )
     to_straightened(dock, not dock.in_front)
 
 
