@@ -9,6 +9,8 @@ from napari.qt import QtViewer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
+from napari_ouroboros.widgets.spaces.own_context import keep_to_own_context
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
@@ -27,6 +29,7 @@ def look_away(viewer: ViewerModel) -> None:
 def make_canvas(model: ViewerModel) -> QtViewer:
     """A canvas on the straightened space, with list and controls that work on it."""
     view = QtViewer(model)
+    keep_to_own_context(view)
     # Before any layer is added: later they raise KeyError. In a dock opened again layers are
     # there already; controls are then made as if none were selected, and told of them.
     selection = model.layers.selection

@@ -27,6 +27,7 @@ from napari_ouroboros.widgets.spaces.narrow_controls import NarrowControls
 from napari_ouroboros.widgets.spaces.offer import Offer
 from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
 from napari_ouroboros.widgets.spaces.own_buttons import OwnButtons
+from napari_ouroboros.widgets.spaces.own_context import keep_window_to_own_context
 from napari_ouroboros.widgets.spaces.position_bar import PositionBar
 from napari_ouroboros.widgets.spaces.room import Room
 from napari_ouroboros.widgets.spaces.second_window import open_in_window
@@ -124,6 +125,7 @@ class StraightDock(QWidget):
             if window is not None:
                 self.panels = SidePanels(window, self.view)
                 self._narrow = self._narrow_controls(window)
+                keep_window_to_own_context(window)
                 on_window_closed(window, self.scene.viewer, self.disconnect_all)
                 # Once Qt has laid it out: Qt itself would give the dock half of the canvas.
                 self.scene.deliver(self._share_room)

@@ -14,6 +14,7 @@ from napari_ouroboros.widgets.spaces.canvas import look_away
 from napari_ouroboros.widgets.spaces.closing import on_window_closed
 from napari_ouroboros.widgets.spaces.helper_layer import is_helper
 from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
+from napari_ouroboros.widgets.spaces.own_context import keep_window_to_own_context
 from napari_ouroboros.widgets.spaces.taking_back import TakingBack
 from napari_ouroboros.widgets.spaces.twin_layers import TwinLayers, twin_of
 
@@ -36,6 +37,7 @@ def open_in_window(scene: Scene, show: bool = True) -> Viewer:
     look_away(viewer)
     window = window_of(viewer)
     overlays = ScaleAndAxes(viewer)
+    keep_window_to_own_context(window)
     link = _Link(scene, viewer, window)
     for layer in scene.straight.layers:
         link.add(layer)
