@@ -5,6 +5,7 @@ A folder lies in `recovery_folder`, or where the user wants it::
     ID/owner-1.json     which process has it (see `owning`)
     ID/state.json       whether there is unsaved work, and in which session file it belongs
     ID/session.json     the document, replaced whole some seconds after each edit
+    ID/half-done-*.json what is being written into labels at length (see `half_done`)
     ID/labels/NAME/     label stores, painted directly: what is painted is on disk
 """
 

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from small_disk import small_disk
 
 from napari_ouroboros.errors import DestinationError, SourceError, UserError
-from napari_ouroboros.volumes.labels.label_array import Change, LabelArray
+from napari_ouroboros.volumes.labels.label_array import LabelArray
+from napari_ouroboros.volumes.labels.label_changes import Change
 from napari_ouroboros.volumes.labels.label_stack import open_labels
 
 SHAPE = (11, 13, 9)

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import itertools
 import json
 import os
-import shutil
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from psygnal import Signal
 
 from napari_ouroboros.errors import UserError
-from napari_ouroboros.volumes.labels.label_changes import (
-    Box,
-    Change,
-    around,
-    changed_part,
-    union,
-)
+from napari_ouroboros.volumes.labels.label_changes import Box, around, changed_part
 from napari_ouroboros.volumes.labels.label_chunks import (
     METADATA,
-    ChunkFiles,
     Index,
     checked_dtype,
     metadata,
-    read_metadata,
     three_sizes,
 )
 from napari_ouroboros.volumes.labels.label_keys import (
@@ -42,17 +30,16 @@ from napari_ouroboros.volumes.labels.label_keys import (
     pieces,
 )
 from napari_ouroboros.volumes.labels.label_numpy import NumpyLike
+from napari_ouroboros.volumes.labels.label_store import CACHE_BYTES, LabelStore
 from napari_ouroboros.volumes.writing.disk import destination_errors, sync
 
-# Decoded chunks that are kept: 512 of uint64, a few times what is painted in at a time.
-_CACHE_BYTES = 128 * 2**20
 # Of seven shapes from (4, 64, 64) to (32, 32, 32), in labels of 10,000 x 200 x 200 uint64 on two
 # cores: a dab of 10 to 40 pixels 8 ms in a slice and 2 to 16 in 3D, undo as long, a slice 0.1 ms,
 # a plane along 400 painted slices 4 ms; thicker ones are written again more often slice by slice.
 _CHUNK = (8, 64, 64)
 
 
-class LabelArray(NumpyLike):
+class LabelArray(LabelStore, NumpyLike):
     """Labels (slices, rows, columns) in a zarr array (version 3) on disk; made for napari's Labels.
 
     It is indexed, written to and calculated with like a numpy array. What is written is on disk
@@ -73,17 +60,6 @@ class LabelArray(NumpyLike):
         After every write that changed something, in the thread that wrote.
     """
 
-    changed = Signal(Change)
-
-    def __init__(
-        self, path: Path, shape: Index, chunks: Index, dtype: np.dtype[Any],
-        attributes: dict[str, Any], cache_bytes: int,
-    ) -> None:  # fmt: skip
-        self.path, self.shape, self.chunks, self.dtype = path, shape, chunks, dtype
-        self._attributes = attributes
-        self._files = ChunkFiles(path, shape, chunks, dtype, cache_bytes)
-        self._writing = threading.RLock()
-
     @classmethod
     def create(
         cls,
@@ -93,7 +69,7 @@ class LabelArray(NumpyLike):
         attributes: dict[str, Any] | None = None,
         *,
         chunks: Sequence[int] | None = None,
-        cache_bytes: int = _CACHE_BYTES,
+        cache_bytes: int = CACHE_BYTES,
     ) -> LabelArray:
         """Make an array in which nothing is painted.
 
@@ -138,20 +114,6 @@ class LabelArray(NumpyLike):
             sync(folder.parent)
         return cls.open(folder, cache_bytes=cache_bytes)
 
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], *, cache_bytes: int = _CACHE_BYTES) -> LabelArray:
-        """Open what `create` made, also after its process was killed while it wrote.
-
-        Raises
-        ------
-        UserError
-            Nothing there, or an array of another program.
-        SourceError
-            The folder cannot be read.
-        """
-        folder = Path(path)
-        return cls(folder, *read_metadata(folder), cache_bytes)
-
     # -- what it is -----------------------------------------------------------------------
 
     @property
@@ -166,10 +128,6 @@ class LabelArray(NumpyLike):
 
     def __repr__(self) -> str:
         return f"<LabelArray {self.shape} {self.dtype} in {self.path}>"
-
-    def painted_chunks(self) -> list[Box]:
-        """Boxes of the chunks that are stored, in order; everywhere else all is 0."""
-        return [self._box_of(index) for index in self._files.stored()]
 
     # -- reading --------------------------------------------------------------------------
 
@@ -268,75 +226,7 @@ class LabelArray(NumpyLike):
             self._files.put(index, new)
             parts.append(changed_part(differs, basic.ranges, outer))
 
-    @contextlib.contextmanager
-    def _announced(
-        self,
-        points: tuple[NDArray[np.int64], ...] | None = None,
-        picked: list[NDArray[np.int64]] | None = None,
-    ) -> Iterator[list[Box]]:
-        """One write: alone while it lasts, announced when it is done, as far as it came."""
-        parts: list[Box] = []
-        try:
-            with self._writing:
-                yield parts
-        finally:
-            if parts:
-                indices = None
-                if points is not None and picked:
-                    chosen = np.unique(np.concatenate(picked))
-                    k, r, c = (p[chosen] for p in points)
-                    indices = (k, r, c)
-                self.changed.emit(Change(union(parts), indices, tuple(parts)))
-
     # -- copies ---------------------------------------------------------------------------
-
-    def flush(self) -> None:
-        """Wait until the disk has it all: a write survives the end of the process, not of power.
-
-        Not for the GUI thread. What was flushed before, and not written since, takes no time.
-
-        Raises
-        ------
-        DestinationError
-            The disk is full or broken.
-        """
-        self._files.sync()
-
-    def snapshot_to(self, path: str | os.PathLike[str], *, share: bool = True) -> LabelArray:
-        """Copy the array as it is, whoever paints meanwhile: every chunk is whole.
-
-        Parameters
-        ----------
-        path : path
-            A folder that is not there.
-        share : bool
-            On the same disk the copy has the same files (hard links), which neither array ever
-            changes: it takes next to no time and room. Not for what other programs may write to.
-
-        Raises
-        ------
-        UserError
-            There is something at `path`.
-        DestinationError
-            It cannot be written; nothing is left at `path`.
-        """
-        folder = Path(path)
-        if folder.exists():
-            raise UserError(f"{folder} exists; a copy of labels needs a new folder")
-        unfinished = folder.with_name(f".{folder.name}.partial")
-        with destination_errors(folder):
-            shutil.rmtree(unfinished, ignore_errors=True)
-            try:
-                unfinished.mkdir(parents=True)
-                for index in self._files.stored():
-                    source = self._files.path(index)
-                    _copy(source, unfinished / source.name, share)
-                shutil.copyfile(self.path / METADATA, unfinished / METADATA)
-                os.rename(unfinished, folder)
-            except BaseException:
-                shutil.rmtree(unfinished, ignore_errors=True)
-                raise
-        return LabelArray.open(folder)
 
     def __copy__(self) -> LabelArray:
         return self
@@ -370,26 +260,6 @@ class LabelArray(NumpyLike):
             corner = (k * self.chunks[0], r * self.chunks[1], c * self.chunks[2])
             within = tuple(p[chosen] - o for p, o in zip(points, corner, strict=True))
             yield (k, r, c), within, chosen
-
-    def _box_of(self, index: Index) -> Box:
-        k, r, c = (
-            (i * n, min((i + 1) * n, end))
-            for i, n, end in zip(index, self.chunks, self.shape, strict=True)
-        )
-        return k, r, c
-
-
-def _copy(source: Path, target: Path, share: bool) -> None:
-    with contextlib.suppress(FileNotFoundError):  # emptied while we copy
-        if share:
-            try:
-                os.link(source, target)
-                return
-            except FileNotFoundError:
-                return
-            except OSError:
-                pass  # another disk, or one without links
-        shutil.copyfile(source, target)
 
 
 def _without_leading_ones(values: NDArray[Any], ndim: int) -> NDArray[Any]:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -130,12 +131,37 @@ class ChunkFiles:
         with destination_errors(self.folder, len(data)):
             unfinished.write_bytes(data)
             os.replace(unfinished, path)
-        with self._lock:
-            self._stored.add(index)
-            self._unsynced.add(index)
-            self._names_unsynced = True
-            self._written[index] = self._written.get(index, 0) + 1
-            self._keep(index, chunk)
+        self._stored_now(index, chunk)
+
+    def put_same(self, index: Index, source: ChunkFiles) -> None:
+        """Store the chunk that another array has, which is of the same shape and dtype.
+
+        On the same disk it is the same file: that needs no room, on a full disk either. Errors as
+        `put`, and `get` of the source.
+        """
+        chunk = source.get(index)
+        path = self.path(index)
+        # Not the name that `put` writes to: what is written there would go into the source, too.
+        unfinished = path.with_name(f".{path.name}.same.partial")
+        try:
+            unfinished.unlink(missing_ok=True)
+            if chunk is not None:
+                os.link(source.path(index), unfinished)
+                os.replace(unfinished, path)
+        except OSError:  # another disk, or one without links
+            unfinished.unlink(missing_ok=True)
+        else:
+            if chunk is not None:
+                self._stored_now(index, chunk)
+                return
+        self.put(index, np.zeros(self.chunk, self.dtype) if chunk is None else chunk)
+
+    def copy_to(self, folder: Path, share: bool) -> None:
+        """Copy all files into a folder, each whole; `share`: as links, where the disk has them."""
+        for index in self.stored():
+            source = self.path(index)
+            _copy(source, folder / source.name, share)
+        shutil.copyfile(self.folder / METADATA, folder / METADATA)
 
     def sync(self) -> None:
         """Wait until the disk has what was stored: a power failure then takes nothing of it."""
@@ -163,6 +189,14 @@ class ChunkFiles:
                 self._all_new |= all_new
             raise
 
+    def _stored_now(self, index: Index, chunk: NDArray[Any]) -> None:
+        with self._lock:
+            self._stored.add(index)
+            self._unsynced.add(index)
+            self._names_unsynced = True
+            self._written[index] = self._written.get(index, 0) + 1
+            self._keep(index, chunk)
+
     def _keep(self, index: Index, chunk: NDArray[Any]) -> None:
         self._cached[index] = chunk
         self._cached.move_to_end(index)
@@ -184,6 +218,19 @@ class ChunkFiles:
         chunk = chunk.astype(self.dtype, copy=False)
         chunk.setflags(write=False)
         return chunk
+
+
+def _copy(source: Path, target: Path, share: bool) -> None:
+    with contextlib.suppress(FileNotFoundError):  # emptied while we copy
+        if share:
+            try:
+                os.link(source, target)
+                return
+            except FileNotFoundError:
+                return
+            except OSError:
+                pass  # another disk, or one without links
+        shutil.copyfile(source, target)
 
 
 def encode(chunk: NDArray[Any]) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ouroboros.errors import Cancelled, UserError
+from napari_ouroboros.errors import Cancelled, DestinationError, UserError, one_line
+from napari_ouroboros.session import half_done
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
@@ -119,22 +120,99 @@ def _write_slab(array: LabelArray, k: int, slab: Any) -> None:
 
 
 def write_over(
-    stack: Any, array: LabelArray, held: LabelArray, cancel: Cancel, progress: Progress
-) -> None:
-    """Write a stack over an array; an error, or cancel, leaves it as `held` has it."""
-    if stack.shape != array.shape:
+    data: Any,
+    array: LabelArray,
+    folder: Path,
+    new_store: Callable[[], Path],
+    cancel: Cancel,
+    progress: Progress,
+) -> LabelArray:
+    """Write other labels over an array; what is painted in it meanwhile stays.
+
+    They are copied first: what cannot be read, does not fit, or finds the disk full has changed
+    nothing by then.
+
+    Parameters
+    ----------
+    data : array, or whatever `open_labels` takes
+    array : LabelArray
+    folder : Path
+        The working folder, which knows of it if the program dies.
+    new_store : callable
+
+    Returns
+    -------
+    LabelArray
+        What the array was before.
+
+    Raises
+    ------
+    UserError, SourceError, DestinationError, Cancelled
+        The array is as it was, and as it has been painted since.
+    """
+    n = array.shape[0]
+
+    def half_way(done: int, total: int) -> None:
+        progress(n + done * n // total, 2 * n)
+
+    with ExitStack() as stack:
+        new = _alike(data, array, new_store, stack, cancel, lambda done, _: progress(done, 2 * n))
+        held = array.snapshot_to(new_store())
+        try:
+            half_done.begin(folder, array, held, new)
+            _exchange(array, held, new, cancel, half_way)
+        except BaseException:
+            # What nobody has painted over since goes back.
+            try:
+                for _ in array.exchange(new, held):
+                    pass
+            except DestinationError as error:
+                stack.pop_all()  # the working folder knows of them
+                raise DestinationError(
+                    f"what was written could not be taken back everywhere: {one_line(error)}"
+                ) from error
+            half_done.end(folder, array)
+            shutil.rmtree(held.path, ignore_errors=True)
+            raise
+        half_done.end(folder, array)
+    return held
+
+
+def _alike(
+    data: Any,
+    array: LabelArray,
+    new_store: Callable[[], Path],
+    stack: ExitStack,
+    cancel: Cancel,
+    progress: Progress,
+) -> LabelArray:
+    """Labels in an array just like another one; `stack` removes what had to be made for it."""
+    from napari_ouroboros.volumes.labels.label_array import LabelArray
+    from napari_ouroboros.volumes.labels.label_stack import LabelStack, open_labels
+
+    kind = (array.shape, array.chunks, array.dtype)
+    if isinstance(data, LabelArray) and (data.shape, data.chunks, data.dtype) == kind:
+        return data
+    found = data if isinstance(data, LabelStack) else open_labels(data)
+    if found.shape != array.shape:
         raise UserError(
-            f"the new labels have {_text(stack.shape)} slices, rows and columns, not "
+            f"the new labels have {_text(found.shape)} slices, rows and columns, not "
             f"{_text(array.shape)}"
         )
-    try:
-        write_all(stack, array, cancel, progress)
-    except BaseException:
-        n = array.shape[0]
-        for k in range(0, n, _SLAB):
-            _write_slab(array, k, held.read(k, min(k + _SLAB, n)))
-        shutil.rmtree(held.path, ignore_errors=True)
-        raise
+    path = new_store()
+    stack.callback(shutil.rmtree, path, ignore_errors=True)
+    made = LabelArray.create(path, array.shape, array.dtype, chunks=array.chunks)
+    write_all(found, made, cancel, progress)
+    return made
+
+
+def _exchange(
+    array: LabelArray, old: LabelArray, new: LabelArray, cancel: Cancel, progress: Progress
+) -> None:
+    for done, total in array.exchange(old, new):
+        progress(done, total)
+        if cancel.is_set():
+            raise Cancelled("taking over the labels was cancelled")
 
 
 def merge_labels(

@@ -5,15 +5,18 @@ They go through the layer, so that napari's own undo takes all of them back at o
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Cancelled, OuroborosError
+from napari_ouroboros.session import half_done
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -52,11 +55,38 @@ class Filling:
         self._room = threading.Semaphore(_AHEAD)
         self._noted = False
         self._ended = False
+        self._putting = threading.Lock()
         self.problem: OuroborosError | None = None
         layer.events.paint.connect(self._note)
         layer.editable = False
         self._staged = ExitStack()
         self._staged.enter_context(layer.block_history())
+
+    @contextmanager
+    def noted(
+        self, folder: Path, array: LabelArray, held: LabelArray, cancel: Cancel
+    ) -> Iterator[None]:
+        """Write in the block, in the worker; what it raises leaves the array as `held` is.
+
+        Should the program die meanwhile, or all not be put back, the working folder knows of it,
+        and it is put back when the session is restored. `held` goes in the end.
+        """
+        try:
+            half_done.begin(folder, array, held)
+            yield
+            for _ in range(_AHEAD):  # all that is on its way has arrived
+                self._wait(cancel)
+            if self.problem is not None:
+                raise self.problem
+        except BaseException:
+            with self._putting:
+                self._ended = True
+            # As files that are there already: a full disk has room for it.
+            for _ in array.exchange(None, held):
+                pass
+            _forget(folder, array, held)
+            raise
+        _forget(folder, array, held)
 
     def compute(
         self,
@@ -74,15 +104,18 @@ class Filling:
         fills = interpolate_labels(array, ids=ids, between=between, cancel=cancel)
         voxels = 0
         for k, batch in _batches(fills, array.chunks[0]):
-            while not self._room.acquire(timeout=_POLL):
-                _go_on(cancel)
-            _go_on(cancel)
+            self._wait(cancel)
             if self.problem is not None:
                 raise self.problem
             deliver(lambda batch=batch: self._put(batch))  # type: ignore[misc]
             voxels += len(batch[0][0])
             progress(k - first, stop - first)
         return voxels
+
+    def _wait(self, cancel: Cancel) -> None:
+        while not self._room.acquire(timeout=_POLL):
+            _go_on(cancel)
+        _go_on(cancel)
 
     def end(self, keep: bool) -> None:
         """Note everything as one step of the layer's history, or take it back."""
@@ -98,17 +131,23 @@ class Filling:
             self._layer.refresh()
 
     def _put(self, batch: Batch) -> None:
-        self._room.release()
-        if self._ended or self.problem is not None:
-            return
         indices, values = batch
-        try:
-            self._layer.data_setitem(indices, values, refresh=False)
-        except OuroborosError as error:  # a full disk: told once, when all is taken back
-            self.problem = error
+        with self._putting:
+            try:
+                if not self._ended and self.problem is None:
+                    self._layer.data_setitem(indices, values, refresh=False)
+            except OuroborosError as error:  # a full disk: told once, when all is taken back
+                self.problem = error
+            finally:
+                self._room.release()
 
     def _note(self, _event: Any = None) -> None:
         self._noted = True
+
+
+def _forget(folder: Path, array: LabelArray, held: LabelArray) -> None:
+    half_done.end(folder, array)
+    shutil.rmtree(held.path, ignore_errors=True)
 
 
 def _batches(fills: Iterable[Filled], thickness: int) -> Iterator[tuple[int, Batch]]:

@@ -107,7 +107,8 @@ class LabelWork:
         """See `LabelsBook.interpolate`."""
         from napari_ouroboros.widgets.labels.filling import Filling
 
-        book, deliver = self.book, self.book.scene.deliver
+        book, session = self.book, self.book.scene.work
+        deliver = self.book.scene.deliver
         if entry.layer is None:
             raise UserError(f"{entry.name} belong to an earlier trace; go back to that trace first")
         if book.running:
@@ -116,7 +117,9 @@ class LabelWork:
         self._filling = entry, filling
 
         def work(cancel: Cancel, progress: Progress) -> int:
-            return filling.compute(entry.array, ids, between, deliver, cancel, progress)
+            held = entry.array.snapshot_to(session.new_store())
+            with filling.noted(session.folder().path, entry.array, held, cancel):
+                return filling.compute(entry.array, ids, between, deliver, cancel, progress)
 
         def done(voxels: int) -> None:
             if book.jobs.was_cancelled:
@@ -174,15 +177,13 @@ class LabelWork:
     def _write(
         self, title: str, entry: StraightLabels, data: Any, done: Callable[[LabelArray], object]
     ) -> None:
-        book, new_store = self.book, self.book.scene.work.new_store
+        book, session = self.book, self.book.scene.work
 
         def work(cancel: Cancel, progress: Progress) -> LabelArray:
-            from napari_ouroboros.volumes.labels.label_stack import open_labels
             from napari_ouroboros.widgets.labels.copying import write_over
 
-            held = entry.array.snapshot_to(new_store())
-            write_over(open_labels(data), entry.array, held, cancel, progress)
-            return held
+            folder = session.folder().path
+            return write_over(data, entry.array, folder, session.new_store, cancel, progress)
 
         def ended(held: LabelArray) -> None:
             if self.is_here(held):

@@ -226,7 +226,8 @@ class Filing(Tidying):
             folder, ready = found
             self.let_go(changes)
             scene.work.exchange(folder)
-            self._show(steps(scene, ready, self.show_front), line, ready.problems)
+            told = f"{line}{_taken_back_text(ready.taken_back)}"
+            self._show(steps(scene, ready, self.show_front), told, ready.problems)
 
         self._start("Opening", run, done, again, after)
 
@@ -329,6 +330,17 @@ class Filing(Tidying):
             deliver(tell)
 
         return report
+
+
+def _taken_back_text(names: tuple[str, ...]) -> str:
+    """What the user is told of labels that something was half written into."""
+    if not names:
+        return ""
+    which = " and ".join(map(repr, names))
+    verb = "is as it was" if len(names) == 1 else "are as they were"
+    return (
+        f" Something was being written into {which} when the program ended: {which} {verb} before."
+    )
 
 
 def _is_whole(entry: LabelsEntry, folder: WorkingFolder) -> bool:

@@ -23,6 +23,7 @@ from napari_ouroboros.session import (
     TraceEntry,
     WorkingFolder,
 )
+from napari_ouroboros.session.half_done import take_back
 from napari_ouroboros.widgets.session.capture import Waiting
 from napari_ouroboros.widgets.session.looks import LabelsLook, look_arguments
 
@@ -59,6 +60,9 @@ class Ready:
         Sources and labels that could not be had.
     problems : tuple of str
         Why not: one line each.
+    taken_back : tuple of str
+        Names of labels that were being written to when the program died: they are as they were
+        before.
     """
 
     document: SessionDocument
@@ -66,6 +70,7 @@ class Ready:
     labels: list[tuple[LabelsEntry, LabelArray, Straightening]]
     missing: Waiting
     problems: tuple[str, ...]
+    taken_back: tuple[str, ...] = ()
 
 
 def prepare(
@@ -88,6 +93,7 @@ def prepare(
     """
     total = len(document.sources) + len(document.labels)
     report(0, total)
+    stores, half_written = take_back(folder.path)
     layers, lost, problems = prepare_sources(
         document.sources, token, lambda done: report(done, total)
     )
@@ -101,7 +107,8 @@ def prepare(
             problems.append(f"the labels {entry.name!r} cannot be shown: {one_line(error)}")
         report(len(document.sources) + number + 1, total)
     missing = Waiting(tuple(lost), (), tuple(lost_labels))
-    return Ready(document, layers, labels, missing, tuple(problems))
+    taken_back = tuple(entry.name for entry in document.labels if entry.store in stores)
+    return Ready(document, layers, labels, missing, (*half_written, *problems), taken_back)
 
 
 def prepare_sources(

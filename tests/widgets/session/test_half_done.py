@@ -1,0 +1,173 @@
+"""Killed while something long is written into labels: no half of it is there after a restart."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_ouroboros.session import abandoned, half_done
+from napari_ouroboros.volumes.labels.label_array import LabelArray
+
+# A window with labels, written to its folder; then a job that stops dead after some writes.
+BEGIN = """
+    import sys, threading
+    from pathlib import Path
+    import numpy as np
+    sys.path.insert(0, sys.argv[4])
+    from gui_loop import GuiLoop
+    from napari.components import ViewerModel
+    from napari_ouroboros.volumes import open_volume
+    from napari_ouroboros.widgets.labels import filling
+    from napari_ouroboros.widgets.scene.scene import Scene
+    from napari_ouroboros.widgets.streaming import add_layers, prepare_volume
+
+    small, out = Path(sys.argv[1]), Path(sys.argv[2])
+    loop, viewer = GuiLoop(), ViewerModel()
+    scene = Scene(viewer, loop.deliver)
+    add_layers(viewer, prepare_volume(open_volume(str(small / "em")), "em", None))
+    scene.settings.width, scene.settings.height = 24, 16
+    scene.traces.new(np.load(out / "points.npy"), "nerve")
+
+    def idle():
+        return scene.live.idle and scene.labels.idle and scene.work.filing.idle and not loop.calls
+
+    loop.until(idle, "the map")
+    book = scene.labels
+    book.new("axon")
+    loop.until(lambda: book.entries and idle(), "labels")
+    (entry,) = book.entries
+    n = entry.array.shape[0]
+    entry.array[0, 2:9, 3:9] = entry.array[n - 1, 3:12, 5:11] = 2**63
+    entry.array[n // 2] = 5
+    if sys.argv[3] == "undo":
+        book.replace(entry, np.full(entry.array.shape, 8, np.uint64))
+        loop.until(idle, "the first labels")
+    before = entry.array[:]
+    np.save(out / "before.npy", before)
+
+    def write():
+        threading.Thread(target=scene.work._autosave.flush, args=(20,)).start()
+        loop.until(lambda: not scene.work._autosave.pending, "the write")
+        assert scene.work.problem == ""
+
+    write()
+    writes = []
+
+    def stop(*_):
+        writes.append(None)
+        if len(writes) == 2:
+            print("half done", flush=True)
+            threading.Event().wait()
+
+    entry.array.changed.connect(stop)
+"""
+
+CARRY = """
+    trace = scene.traces.active
+    trace.move({1: trace.state.points_nm[1] + 30.0})
+    loop.until(idle, "the other map")
+    writes.append(None)
+    book.jobs.progressed.connect(stop)
+    book.carry_over(entry)
+"""
+JOBS = {
+    "interpolate": "book.interpolate(entry)",
+    "take over": "book.replace(entry, np.full(entry.array.shape, 7, np.uint64))",
+    "undo": "book.undo()",
+}
+END = """
+    loop.until(lambda: False, "being killed")
+"""
+
+
+def killed(small: Any, folder: Path, what: str, code: str) -> None:
+    """Run the window, and kill it in the middle of what it does."""
+    np.save(folder / "points.npy", small.points_nm)
+    script = textwrap.dedent(BEGIN) + textwrap.dedent(code) + textwrap.dedent(END)
+    tests = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, (small.folder, folder, what, tests))],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "half done\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("what", JOBS)
+def test_killed_in_the_middle(what: str, windows: Callable[[], Any], tmp_path: Path) -> None:
+    window = windows()
+    killed(window.small, tmp_path, what, JOBS[what])
+    before = np.load(tmp_path / "before.npy")
+    (one,) = abandoned()
+    (entry,) = one.document().labels
+    (note,) = one.path.glob("half-done-*.json")
+    assert json.loads(note.read_text())["store"] == entry.store
+    assert not np.array_equal(zarr.open(one.path / entry.store, mode="r")[:], before)
+    window.work.filing.recover(one)
+    window.settle()
+    assert window.failed == []
+    (found,) = window.scene.labels.entries
+    np.testing.assert_array_equal(found.array[:], before)
+    assert window.said == [
+        "Unsaved work is back; save it to keep it. Something was being written into 'axon' when "
+        "the program ended: 'axon' is as it was before."
+    ]
+    assert list(one.path.glob("half-done-*")) == []
+
+
+def test_killed_while_carrying_over(windows: Callable[[], Any], tmp_path: Path) -> None:
+    window = windows()
+    killed(window.small, tmp_path, "carry over", CARRY)
+    (one,) = abandoned()
+    window.work.filing.recover(one)
+    window.settle()
+    assert window.failed == []
+    (found,) = window.scene.labels.entries
+    np.testing.assert_array_equal(found.array[:], np.load(tmp_path / "before.npy"))
+    assert window.said == ["Unsaved work is back; save it to keep it."]
+
+
+def test_what_is_painted_during_a_job_survives_its_being_killed(tmp_path: Path) -> None:
+    array = LabelArray.create(tmp_path / "labels" / "1", (20, 8, 8), np.uint8)
+    array[:] = 1
+    before = array.snapshot_to(tmp_path / "labels" / "2")
+    after = LabelArray.create(tmp_path / "labels" / "3", array.shape, np.uint8)
+    after[:] = 2
+    half_done.begin(tmp_path, array, before, after)
+    array[0, 0, 0] = 9
+    next(array.exchange(before, after))
+    array[1, 1, 1] = array[19, 1, 1] = 8
+    assert half_done.take_back(tmp_path) == (["labels/1"], [])
+    wanted = np.ones(array.shape, np.uint8)
+    wanted[0, 0, 0] = 9
+    wanted[1, 1, 1] = wanted[19, 1, 1] = 8
+    np.testing.assert_array_equal(LabelArray.open(array.path)[:], wanted)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == ["1", "labels"]
+    assert half_done.take_back(tmp_path) == ([], [])
+
+
+def test_a_snapshot_that_is_gone_is_said(tmp_path: Path) -> None:
+    array = LabelArray.create(tmp_path / "labels" / "1", (20, 8, 8), np.uint8)
+    before = array.snapshot_to(tmp_path / "labels" / "2")
+    half_done.begin(tmp_path, array, before)
+    (before.path / "zarr.json").unlink()
+    for broken in (False, True):
+        if broken:
+            (tmp_path / "half-done-1.json").write_text('{"store": "../1", "before": 3}')
+        done, (line,) = half_done.take_back(tmp_path)
+        assert done == []
+        assert line.startswith("what was half written could not be taken back")
+        assert "\n" not in line
