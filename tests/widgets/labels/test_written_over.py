@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from small_disk import small_disk
 
 from napari_ouroboros.errors import DestinationError
+from napari_ouroboros.session import WorkingFolder
 from napari_ouroboros.volumes.labels.label_changes import Change
 from napari_ouroboros.widgets.labels.straight_labels import StraightLabels
 
@@ -103,7 +104,7 @@ def test_a_full_disk(
 ) -> None:
     """Before anything was written, when all was copied, and in a chunk that is painted in."""
     with small_disk(tmp_path / "disk", "8m") as disk:
-        monkeypatch.setenv("NAPARI_OUROBOROS_RECOVERY", str(disk))
+        bench.scene.work.exchange(WorkingFolder.create(disk))
         entry, before = begun(bench)
         wanted, painted = before, np.zeros(before.shape, bool)
         new = np.random.default_rng(3).integers(1, 2**62, before.shape).astype(np.uint64)
@@ -141,11 +142,9 @@ def test_a_full_disk(
         bench.scene.close()
 
 
-def test_filling_in_on_a_disk_that_gets_full(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_filling_in_on_a_disk_that_gets_full(bench: Bench, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "1m") as disk:
-        monkeypatch.setenv("NAPARI_OUROBOROS_RECOVERY", str(disk))
+        bench.scene.work.exchange(WorkingFolder.create(disk))
         entry = bench.new()
         n = entry.array.shape[0]
         entry.array[0, 3:20, 4:25] = entry.array[n - 1, 5:22, 2:20] = STROKE
