@@ -12,10 +12,10 @@ from numpy.typing import DTypeLike
 from psygnal import Signal
 
 from napari_ouroboros.errors import UserError
-from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.labels.history import History, Step
 from napari_ouroboros.widgets.labels.job_kinds import LabelWork
 from napari_ouroboros.widgets.labels.jobs import AskedAbout, LabelJobs
+from napari_ouroboros.widgets.labels.making import NewLabels
 from napari_ouroboros.widgets.labels.showing import Showing
 from napari_ouroboros.widgets.labels.straight_labels import StraightLabels, make_layer
 from napari_ouroboros.widgets.labels.watching import Bound, Watch
@@ -69,11 +69,9 @@ class LabelsBook:
         scene.work.jobs.add(Job("work on labels", AskedAbout(self.jobs)))
         self._work = LabelWork(self)
         self._bound: dict[StraightLabels, Bound] = {}
-        self._making = Worker("ouroboros-new-labels", scene.deliver, keep_all=True)
+        self._new = NewLabels(self, self._work.is_here)
         self._history = History()
-        # New labels that wait for the map of the trace as it is now.
-        self._wanted: list[tuple[str | None, np.dtype[Any]]] = []
-        self._showing = Showing(scene.straight)
+        self._showing = Showing(scene.straight, scene.deliver, self.changed.emit, self.failed.emit)
         self._straight.layers.events.removed.connect(self._layer_removed)
         self._straight.layers.selection.events.active.connect(self._selected)
         self._live.changed.connect(self._map_changed)
@@ -102,8 +100,9 @@ class LabelsBook:
         return found_any[-1] if found_any else None
 
     def entry_of(self, layer: Any) -> StraightLabels | None:
-        """The labels that a layer of the straightened space shows."""
-        return next((entry for entry in self.entries if entry.layer is layer), None)
+        """The labels that a layer of the straightened space shows, or stands in for."""
+        found = (e for e in self.entries if layer is e.layer or layer is e.stand_in)
+        return None if layer is None else next(found, None)
 
     @property
     def running(self) -> str:
@@ -113,7 +112,7 @@ class LabelsBook:
     @property
     def idle(self) -> bool:
         """Whether nothing is being made, loaded or computed."""
-        return self.jobs.idle and self._making.idle and not self._wanted
+        return self.jobs.idle and self._new.idle and self._showing.idle
 
     # -- coming and going ---------------------------------------------------------------------
 
@@ -127,13 +126,7 @@ class LabelsBook:
         UserError
             There are no slices yet; no such dtype.
         """
-        from napari_ouroboros.volumes.labels.label_chunks import checked_dtype
-
-        kind = checked_dtype(dtype)
-        if self._live.is_current and self._live.state.map is None:
-            raise UserError(self._live.state.problem)
-        self._wanted.append((name, kind))
-        self._make_wanted()
+        self._new.ask(name, dtype)
 
     def add(
         self,
@@ -176,8 +169,8 @@ class LabelsBook:
             setattr(layer, option, value)
         self._put(entry, len(self.entries), layer)
         self._remember(Step(entry, came=True, index=len(self.entries) - 1))
-        if select and entry.layer is not None:
-            self._straight.layers.selection.active = entry.layer
+        if select and entry.in_view is not None:
+            self._straight.layers.selection.active = entry.in_view
         return entry
 
     def remove(self, entry: StraightLabels) -> None:
@@ -264,7 +257,8 @@ class LabelsBook:
         """Stop listening and working. Harmless when repeated."""
         self.jobs.close()
         self._work.close()
-        self._making.close()
+        self._new.close()
+        self._showing.close()
         self._straight.layers.events.removed.disconnect(self._layer_removed)
         self._straight.layers.selection.events.active.disconnect(self._selected)
         self._live.changed.disconnect(self._map_changed, missing_ok=True)
@@ -281,36 +275,6 @@ class LabelsBook:
         while (name := "labels" if number == 1 else f"labels {number}") in names:
             number += 1
         return name
-
-    def _make_wanted(self) -> None:
-        """Make the labels that were asked for, if the map is that of the trace as it is now."""
-        state = self._live.state
-        if not self._wanted or not self._live.is_current or state.dragging:
-            return
-        wanted, self._wanted = self._wanted, []
-        if state.map is None:
-            self.failed.emit(UserError(state.problem))
-            return
-        traces = self.scene.traces
-        trace = None if traces.active is None else traces.active.state
-        for name, dtype in wanted:
-            self._make(name, dtype, state.map, trace)
-
-    def _make(
-        self, name: str | None, dtype: np.dtype[Any], map_: Straightening, trace: Any
-    ) -> None:
-        work = self.scene.work
-
-        def make(_token: Token) -> LabelArray:
-            from napari_ouroboros.volumes.labels.label_array import LabelArray
-
-            return LabelArray.create(work.new_store(), map_.shape, dtype)
-
-        def done(array: LabelArray) -> None:
-            if self._work.is_here(array):
-                self.add(array, map_, name or self.free_name(), trace=trace, select=True)
-
-        self._making.submit(make, done, self.failed.emit)
 
     def _put(self, entry: StraightLabels, index: int, layer: Labels) -> None:
         watch = Watch(
@@ -363,17 +327,14 @@ class LabelsBook:
             return
         fits = entry.key == state.key
         if fits and entry.layer is None:
-            layer = self._bound[entry].layer
-            self._showing.show(layer)
-            entry.layer = layer
+            self._showing.show(entry, self._bound[entry].layer)
         elif not fits:
             self._park(entry)
 
     def _park(self, entry: StraightLabels) -> None:
-        layer, entry.layer = entry.layer, None
-        if layer is not None and layer in self._straight.layers:
+        if entry.layer is not None:
             self._work.forget(entry)
-            self._showing.park(layer)
+            self._showing.park(entry)
 
     def _map_changed(self, state: LiveState, _before: LiveState) -> None:
         before = [entry.layer for entry in self.entries]
@@ -381,7 +342,7 @@ class LabelsBook:
             self._show_or_park(entry, state)
         if before != [entry.layer for entry in self.entries]:
             self.changed.emit()
-        self._make_wanted()
+        self._new.make_wanted()
 
     def _layer_removed(self, event: Any) -> None:
         """The user has removed a layer from the list: its labels go."""
@@ -398,7 +359,5 @@ class LabelsBook:
         self.changed.emit()
 
     def _told(self, entry: StraightLabels, change: Change) -> None:
-        if entry.layer is not None:
-            # Whoever wrote: napari shows only what was painted in this very layer.
-            entry.layer.refresh(extent=False, thumbnail=False)
+        self._showing.written(entry, change)
         self.painted.emit(entry, change)

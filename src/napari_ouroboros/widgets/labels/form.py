@@ -40,6 +40,10 @@ EARLIER = (
     "These labels were painted along an earlier trace; they stay with it. Carry them over to the "
     "present one?"
 )
+IN_3D = (
+    "Large labels are shown coarse in 3D, and cannot be painted there. They are as they were when "
+    "you go back to 2D."
+)
 _ROWS = 4
 
 
@@ -233,7 +237,8 @@ class LabelsForm(QWidget):
             set_ready(widget, not why, why)
         self.undo.setText(_shortened(self._book.undo_text) or "Bring back")
         self.job.set_ready(not (none or away or busy), none or away or busy)
-        self.hint.setText(NONE_YET if entry is None else EARLIER if away and not no_map else "")
+        coarse = IN_3D if entry and entry.stand_in is not None else ""
+        self.hint.setText(NONE_YET if entry is None else EARLIER if away and not no_map else coarse)
         self.hint.setVisible(bool(self.hint.text()))
 
     def _job_changed(self, title: str) -> None:
@@ -248,8 +253,8 @@ class LabelsForm(QWidget):
         if self._showing or not 0 <= row < len(entries):
             return
         entry = self._chosen = entries[row]
-        if entry.layer is not None:
-            self._scene.straight.layers.selection.active = entry.layer
+        if entry.in_view is not None:
+            self._scene.straight.layers.selection.active = entry.in_view
         self._show_ready()
 
     def _fail(self, error: Exception) -> None:
@@ -309,6 +314,8 @@ class LabelsForm(QWidget):
 
 def _line(entry: StraightLabels) -> str:
     where = "shown" if entry.is_shown else "painted along an earlier trace"
+    if entry.stand_in is not None:
+        where = "shown coarse in 3D"
     return f"{entry.name} – {where} ({entry.array.dtype})"
 
 

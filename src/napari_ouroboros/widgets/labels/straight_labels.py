@@ -30,7 +30,10 @@ class StraightLabels:
         With every length settled and its frames made.
     name : str
     layer : Labels or None
-        In ``scene.straight``; None: parked, since the slices shown are those of another map.
+        In ``scene.straight``, or waiting beside it for what stands in for it; None: parked, since
+        the slices shown are those of another map.
+    stand_in : Labels or None
+        The coarse layer that is in its place in 3D, of large labels.
     trace : TraceState or None
         The trace that they were painted along, where that is known.
     """
@@ -39,12 +42,18 @@ class StraightLabels:
     map: Straightening
     name: str
     layer: Labels | None = field(default=None)
+    stand_in: Labels | None = field(default=None)
     trace: TraceState | None = field(default=None)
 
     @property
     def is_shown(self) -> bool:
         """Whether they are in the straightened view; else they belong to an earlier trace."""
         return self.layer is not None
+
+    @property
+    def in_view(self) -> Labels | None:
+        """The layer in ``scene.straight`` that shows them."""
+        return self.layer if self.stand_in is None else self.stand_in
 
     @property
     def key(self) -> str:

@@ -14,12 +14,14 @@ from napari.layers import Image, Labels, Layer
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.volumes.labels.label_array import LabelArray
+from napari_ouroboros.widgets.labels.stand_in import is_stand_in
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_ouroboros.widgets.labels import LabelsBook, StraightLabels
 
+_COARSE = "These labels are shown coarse in 3D; go back to 2D first."
 #: What stays the same in a layer of another kind.
 _PLACE = ("scale", "translate", "rotate", "shear", "units", "axis_labels", "metadata")
 
@@ -38,6 +40,8 @@ def why_not_merge(layers: Sequence[Layer]) -> str:
     """Return why layers cannot be merged; "" where they can."""
     if len(layers) < 2 or not all(isinstance(x, Labels) for x in layers):
         return "Select two or more labels layers."
+    if any(map(is_stand_in, layers)):
+        return _COARSE
     if len({tuple(x.data.shape) for x in layers}) > 1:
         return "The labels differ in their size."
     if not all(isinstance(x.data, np.ndarray | LabelArray) for x in layers):
@@ -49,7 +53,7 @@ def why_not_convert(layers: Sequence[Layer]) -> str:
     """Return why layers cannot be converted; "" where they can."""
     if not layers or not all(isinstance(x, Image | Labels) for x in layers):
         return "Select images or labels."
-    if any(isinstance(x.data, LabelArray) for x in layers):
+    if any(isinstance(x.data, LabelArray) or is_stand_in(x) for x in layers):
         return "These labels are kept with their trace, which no image is; they stay labels."
     if any(isinstance(x, Image) and (x.rgb or x.data.dtype.kind not in "ui") for x in layers):
         return "Only images of whole numbers can become labels."
@@ -60,7 +64,7 @@ def why_not_save(layers: Sequence[Layer]) -> str:
     """Return why layers cannot be saved together; "" where they can."""
     if not layers:
         return "Select a layer first."
-    if len(layers) > 1 and any(isinstance(x.data, LabelArray) for x in layers):
+    if len(layers) > 1 and any(isinstance(x.data, LabelArray) or is_stand_in(x) for x in layers):
         return "Labels are saved one by one, each with its recipe."
     return ""
 

@@ -124,9 +124,8 @@ class LayerMenu(QObject):
     def _save(self) -> None:
         layers = self.selected
         names = ", ".join(layer.name for layer in layers)
-        name = layers[0].name
-        if self._book.entry_of(layers[0]) is not None:
-            name += ".tif"
+        entry = self._book.entry_of(layers[0])
+        name = layers[0].name if entry is None else f"{entry.name}.tif"
         path, _ = QFileDialog.getSaveFileName(self._dock(), f"Save {names}", name)
         if path:
             self.save(path, layers)

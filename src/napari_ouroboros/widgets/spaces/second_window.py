@@ -9,7 +9,6 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QMainWindow
 
-from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets.spaces.canvas import look_away
 from napari_ouroboros.widgets.spaces.closing import on_window_closed
 from napari_ouroboros.widgets.spaces.helper_layer import is_helper
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
+    from napari_ouroboros.widgets.labels import StraightLabels
     from napari_ouroboros.widgets.scene import Scene
 
 
@@ -68,26 +68,30 @@ class _Link(QObject):
         self._straight = scene.straight
         self._viewer: Viewer | None = viewer
         self._twins: list[tuple[Layer, Layer, TwinLayers]] = []
+        self._labels: dict[Layer, StraightLabels] = {}
         self._taking = TakingBack(scene, viewer)
         self._straight.layers.events.inserted.connect(self._inserted)
-        self._straight.layers.events.removed.connect(self._removed)
+        self._book.changed.connect(self._labels_changed)
 
     def add(self, layer: Layer) -> None:
-        if self._viewer is None or is_helper(layer):
+        if self._viewer is None or is_helper(layer) or layer not in self._straight.layers:
             return
-        if layer not in self._straight.layers or self._taking.has(layer):
+        entry = self._book.entry_of(layer)
+        if entry is not None and entry.layer is not None:
+            layer = entry.layer  # in 3D another one may stand in for it
+        if self._taking.has(layer) or any(layer is known for known, *_ in self._twins):
             return
         twin = twin_of(layer)
         self._taking.leave(twin)
         self._viewer.add_layer(twin)
         self._twins.append((layer, twin, TwinLayers(layer, twin, self._deliver)))
-        entry = self._book.entry_of(layer)
         if entry is not None:
+            self._labels[layer] = entry
             self._taking.pair(twin, entry)
 
     def close(self) -> None:
         self._straight.layers.events.inserted.disconnect(self._inserted)
-        self._straight.layers.events.removed.disconnect(self._removed)
+        self._book.changed.disconnect(self._labels_changed, missing_ok=True)
         self._taking.close()
         for _, _, twins in self._twins:
             twins.close()
@@ -98,13 +102,14 @@ class _Link(QObject):
         # What was taken back from there is known by then, and needs no second layer there.
         self._deliver(partial(self.add, event.value))
 
-    def _removed(self, event: Any) -> None:
+    def _labels_changed(self) -> None:
         """Labels of an earlier trace do not lie on these slices; other layers stay there."""
         for found in list(self._twins):
             layer, twin, twins = found
-            if layer is event.value and isinstance(layer.data, LabelArray):
+            if layer in self._labels and self._labels[layer].layer is not layer:
                 twins.close()
                 self._twins.remove(found)
+                del self._labels[layer]
                 self._taking.unpair(twin)
                 if self._viewer is not None and twin in self._viewer.layers:
                     self._viewer.layers.remove(twin)
