@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.events import EventEmitter
+
 from napari_ouroboros.widgets.labels.stand_in import StandIn, needs_stand_in
 
 if TYPE_CHECKING:
@@ -49,8 +51,11 @@ class Showing:
         self._changed, self._failed = changed, failed
         self._shown: dict[StraightLabels, StandIn | None] = {}
         self.moving = False
-        # Before napari reads what is in the viewer by then, for the new number of dimensions.
-        straight.dims.events.ndisplay.connect(self._ndisplay_changed, position="first")
+        # Before napari reads what is in the viewer by then: its own callbacks come before those of
+        # everybody else, but an emitter that is connected is one of them.
+        self._turning = EventEmitter(source=self, type_name="turning")
+        self._turning.connect(self._ndisplay_changed)
+        straight.dims.events.ndisplay.connect(self._turning, position="first")
 
     @property
     def idle(self) -> bool:
@@ -86,7 +91,7 @@ class Showing:
 
     def close(self) -> None:
         """Stop following. Harmless when repeated."""
-        self._straight.dims.events.ndisplay.disconnect(self._ndisplay_changed)
+        self._straight.dims.events.ndisplay.disconnect(self._turning)
         for stand_in in self._shown.values():
             if stand_in is not None:
                 stand_in.close()

@@ -106,7 +106,7 @@ class StandIn:
         from napari.layers import Labels
 
         real, steps = self._real, self._coarse.steps
-        about = {**real.metadata.get(_OURS, {}), "coarse": True}
+        about = {**real.metadata.get(_OURS, {}), "coarse": True, "steps": steps}
         layer = Labels(
             self._coarse.data,
             name=real.name + SUFFIX,

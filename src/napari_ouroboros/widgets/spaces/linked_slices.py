@@ -48,6 +48,8 @@ class LinkedSlices:
         scene.live.changed.connect(self._live_changed)
         scene.straight.dims.events.point.connect(self._slider_moved)
         scene.straight.layers.events.inserted.connect(self._show_slice)
+        # The coarse pictures of 3D end before the last slice, and the slider with them.
+        scene.straight.dims.events.range.connect(self._show_slice)
         self._show_slice()
 
     def step(self, by: int) -> None:
@@ -66,14 +68,17 @@ class LinkedSlices:
         self._scene.live.changed.disconnect(self._live_changed)
         self._scene.straight.dims.events.point.disconnect(self._slider_moved)
         self._scene.straight.layers.events.inserted.disconnect(self._show_slice)
+        self._scene.straight.dims.events.range.disconnect(self._show_slice)
 
     def _slider_moved(self) -> None:
-        map_ = self._scene.live.state.map
+        map_, dims = self._scene.live.state.map, self._scene.straight.dims
         # A viewer without layers has no slider, and goes through several states as one is added.
-        if map_ is None or self._setting or self._scene.straight.dims.ndim != 3:
+        if map_ is None or self._setting or dims.ndim != 3:
             return
+        if 0 in dims.displayed:
+            return  # no slider, but the range of a coarse picture, which cuts off the last slices
         grid = straight_grid(self._scene, map_)
-        k = round(float(grid.to_index(self._scene.straight.dims.point)[0]))
+        k = round(float(grid.to_index(dims.point)[0]))
         self._scene.place.go_to_slice(min(max(k, 0), len(map_.frames) - 1), STRAIGHTENED)
 
     def _slice_changed(self, k: int, by: str) -> None:

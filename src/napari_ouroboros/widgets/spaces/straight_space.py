@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 def straight_grid(scene: Scene, map_: Straightening) -> Grid:
     """The grid of (slice, row, column) in the second viewer: that of its lowest image or labels.
 
+    A coarse layer, as in 3D, says of how many samples its own are: ``metadata[...]["steps"]``.
     Without one, spacing and pixel size of the map, index 0 lying at 0.
     """
     for layer in scene.straight.layers:
         if isinstance(layer, Image | Labels) and layer.ndim == 3:
-            scale = np.asarray(layer.scale, float)
+            about = layer.metadata.get("napari-ouroboros", {})
+            scale = np.asarray(layer.scale, float) / about.get("steps", 1)
             offset = np.asarray(layer.translate, float) / scale - 0.5
             break
     else:

@@ -119,6 +119,7 @@ class StraightLayer:
         self.layer.data = data
         if tuple(self.layer.scale) != picture.scale_nm:
             self.layer.scale = picture.scale_nm
+        self.note(steps=picture.steps)
 
     def refresh_3d(self) -> None:
         """Show more of the whole."""
