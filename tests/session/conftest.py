@@ -13,11 +13,14 @@ from napari_ouroboros.geometry import recipe
 from napari_ouroboros.session import (
     CameraEntry,
     DimsEntry,
+    FeatureEntry,
     KeyframeEntry,
     LabelColour,
     LabelsEntry,
     MarkEntry,
     PlaceEntry,
+    PointEntry,
+    PointsEntry,
     SessionDocument,
     SliceEntry,
     SourceEntry,
@@ -59,6 +62,16 @@ def document(a_map: Straightening) -> SessionDocument:
                 colours=(LabelColour(2**64 - 1, (1.0, 0.5, 0.0, 1.0)),),
             ),
             labels("nuclei", "uint16", visible=False, seed=0.5),
+        ),
+        points=(
+            PointsEntry(
+                "branches", (PointEntry((1.5, 2.0, -3.0), 0, 4.5, "star"), PointEntry((0, 0, 0))),
+                (how,), (30.0, 10.0, 10.0), features=(
+                    FeatureEntry.of("id", "uint64", [2**64 - 1, 2**53 + 1]),
+                    FeatureEntry.of("size", "float64", [float("inf"), float("nan")]),
+                    FeatureEntry.of("kind", "str", ["“a”", None]),
+                ),
+            ),
         ),
         marks=(MarkEntry(7, (1.0, 2.0, 3.5), "bad", "fold; “quoted”, \n and µ"),),
         place=PlaceEntry(7, False),

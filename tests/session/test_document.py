@@ -30,10 +30,12 @@ from napari_ouroboros.session import (
 from napari_ouroboros.session import (
     document as documents,
 )
+from napari_ouroboros.session.points import PointEntry
 from napari_ouroboros.widgets.scene.settings import SliceSettings
 from napari_ouroboros.widgets.trace.state import Keyframe
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+RECIPES = st.dictionaries(st.text(), st.integers() | FLOATS).map(lambda d: {**d, "schema": 1})
 SPECIAL = {
     "url": st.sampled_from(["", "/a b/µ", "zarr://s3://b/c", "https://h:81/x|zarr3:"]),
     "label": st.integers(0, 2**64 - 1),
@@ -44,7 +46,10 @@ SPECIAL = {
     "active": st.just(False),
     "trace": st.none(),
     "store": st.just("labels/1"),
-    "recipe": st.dictionaries(st.text(), st.integers() | FLOATS).map(lambda d: {**d, "schema": 1}),
+    "features": st.just(()),
+    "values": st.just(()),
+    "recipe": RECIPES,
+    "recipes": st.lists(RECIPES, min_size=3, max_size=3).map(tuple),
 }
 
 
@@ -54,6 +59,8 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
     if dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         fields = {n: SPECIAL[n] if n in SPECIAL else values_of(kind) for n, kind in hints.items()}
+        if hint is PointEntry:
+            fields["recipe"] = st.none() | st.integers(0, 2)
         return st.builds(hint, **fields)
     if origin in (Union, types.UnionType):
         return st.one_of([st.none() if arm is type(None) else values_of(arm) for arm in arms])
@@ -91,6 +98,11 @@ def test_one_of_everything_is_the_same_in_json(document: SessionDocument) -> Non
     # Ids beyond what a float can hold.
     assert data["labels"][0]["colours"][0]["label"] == 2**64 - 1
     assert data["labels"][0]["selected"] == 2**63
+    features = from_dict(data).points[0].features
+    assert features[0].array().tolist() == [2**64 - 1, 2**53 + 1]
+    assert features[0].array().dtype == np.uint64
+    np.testing.assert_array_equal(features[1].array(), [np.inf, np.nan])
+    assert features[2].array().tolist() == ["“a”", None]
     # The recipe is the very one.
     how = from_dict(data).labels[0].recipe
     assert recipe.from_dict(how).shape == document.labels[0].shape
@@ -161,6 +173,12 @@ DAMAGED: list[tuple[str, Any, str]] = [
     ("labels.0.store", "labels/../../x", "'labels/../../x' is no place for labels"),
     ("labels.0.store", "/etc", "'/etc' is no place for labels"),
     ("labels.0.store", "labels", "'labels' is no place for labels"),
+    ("points.0.points.0.recipe", 1, "points[0]: a recipe of the points 'branches' is not there"),
+    ("points.0.points.0.at.2", None, "points[0].points[0].at[2] must be a finite number"),
+    ("points.0.features.0.values.1", -1, "points[0].features[0]: the feature 'id' is no uint64"),
+    ("points.0.features.0.values.1", "x", "points[0].features[0]: the feature 'id' is no uint64"),
+    ("points.0.features.0.values", [7], "the feature 'id' has 1 values for 2 points"),
+    ("points.0.features.0.type", "complex", "points[0].features[0].type must be one of 'bool'"),
     ("labels.0.store", "LABELS/nuclei", "is no place for labels"),
     ("labels.0.store", "labels/Nuclei", "several of its labels have the same store"),
     ("labels.0.recipe", {}, "the labels 'axon' have no recipe"),

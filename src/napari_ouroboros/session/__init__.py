@@ -20,6 +20,7 @@ from napari_ouroboros.session.document import (
     from_dict,
     to_dict,
 )
+from napari_ouroboros.session.points import FeatureEntry, PointEntry, PointsEntry
 from napari_ouroboros.session.recovery import (
     Abandoned,
     WorkingFolder,
@@ -37,11 +38,14 @@ __all__ = [
     "Autosave",
     "CameraEntry",
     "DimsEntry",
+    "FeatureEntry",
     "KeyframeEntry",
     "LabelColour",
     "LabelsEntry",
     "MarkEntry",
     "PlaceEntry",
+    "PointEntry",
+    "PointsEntry",
     "SessionDocument",
     "SliceEntry",
     "SourceEntry",

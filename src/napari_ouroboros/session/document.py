@@ -14,6 +14,7 @@ from typing import Any, Literal
 from napari_ouroboros.errors import UserError, one_line
 from napari_ouroboros.session.json_fields import from_json, to_json
 from napari_ouroboros.session.names import check_store
+from napari_ouroboros.session.points import PointsEntry
 
 SCHEMA = "napari-ouroboros-session/1"
 
@@ -230,6 +231,8 @@ class SessionDocument:
     slices : SliceEntry
     labels : tuple of LabelsEntry
         Each has a store of its own.
+    points : tuple of PointsEntry
+        Of the straightened space.
     marks : tuple of MarkEntry
     place : PlaceEntry
     volume, straightened : SpaceEntry
@@ -241,6 +244,7 @@ class SessionDocument:
     traces: tuple[TraceEntry, ...] = ()
     slices: SliceEntry = SliceEntry()
     labels: tuple[LabelsEntry, ...] = ()
+    points: tuple[PointsEntry, ...] = ()
     marks: tuple[MarkEntry, ...] = ()
     place: PlaceEntry = PlaceEntry()
     volume: SpaceEntry = SpaceEntry()

@@ -18,6 +18,7 @@ from napari_ouroboros.widgets.session.jobs import Job, RunningJobs
 def painted(window: Any) -> Any:
     window.paint("axon")
     window.scene.qa.toggle_mark("bad", 2)
+    window.scene.straight.add_points([[1.0, 2, 3]], name="branches")
     window.settle()
     return window
 
@@ -28,6 +29,10 @@ def layer(window: Any) -> Any:
 
 def trace(window: Any) -> Any:
     return window.scene.traces.active
+
+
+def points(window: Any) -> Any:
+    return window.scene.overlays.points.layers[0]
 
 
 def entry(window: Any) -> Any:
@@ -55,6 +60,14 @@ EDITS: dict[str, Callable[[Any], Any]] = {
     "labels' opacity": lambda w: setattr(entry(w).layer, "opacity", 0.1),
     "labels renamed": lambda w: w.scene.labels.rename(entry(w), "x"),
     "labels removed": lambda w: w.scene.labels.remove(entry(w)),
+    "points": lambda w: w.scene.straight.add_points(np.zeros((1, 3))),
+    "points removed": lambda w: w.scene.straight.layers.remove(points(w)),
+    "points renamed": lambda w: setattr(points(w), "name", "x"),
+    "points hidden": lambda w: setattr(points(w), "visible", False),
+    "one point more": lambda w: points(w).add([[2.0, 2, 2]]),
+    "a point moved": lambda w: setattr(points(w), "data", points(w).data + 1),
+    "a feature": lambda w: setattr(points(w), "features", {"kind": ["a"]}),
+    "a point's colour": lambda w: setattr(points(w), "face_color", "red"),
     "a mark": lambda w: w.scene.qa.toggle_mark("good", 1),
     "a comment": lambda w: w.scene.qa.set_comment(2, "why"),
     "follow": lambda w: setattr(w.scene.place, "follow", False),

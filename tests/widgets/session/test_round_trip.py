@@ -79,6 +79,31 @@ def furnish(window: Any) -> None:
     window.settle()
 
 
+def set_points(window: Any, nerve: Any) -> None:
+    """Some along the trace as it was, and some as it is after an edit."""
+    scene = window.scene
+    m = scene.live.state.map
+    scale = (m.mean_spacing_nm, m.pitch_nm, m.pitch_nm)
+    layer = scene.straight.add_points(
+        [[1.5, 2, 3], [4, 5, 6], [2, 2, 2]], name="branches", scale=scale, units=("nm",) * 3,
+        translate=(5.0, 0.0, -2.0), rotate=10.0, size=[3, 4, 5], symbol=["disc", "star", "ring"],
+        face_color=["red", "lime", "blue"], border_color="white", opacity=0.6,
+        features={"id": np.array([2**53 + 1, 2**64 - 1, 0], np.uint64), "kind": ["a", "b", "a"]},
+    )  # fmt: skip
+    layer.features = layer.features.astype({"kind": "category"})
+    nerve.move({2: nerve.state.points_nm[2] + (0, 8, -8)})
+    window.settle()
+    layer.selected_data = {2}
+    layer.remove_selected()
+    layer.add([[3.0, 3, 3]])
+    scene.straight.add_points(np.empty((0, 3)), name="none yet", visible=False)
+    window.settle()
+
+
+def points_of(window: Any) -> dict[str, Any]:
+    return {layer.name: layer for layer in window.scene.overlays.points.layers}
+
+
 def document_of(window: Any, folder: WorkingFolder | None = None) -> Any:
     work = window.work
     return work.document(work.capture(), folder or work.folder())
@@ -111,6 +136,39 @@ def assert_same(there: Any, here: Any) -> None:
         assert found.array[:].any()
         assert found.map.recipe_hash == entry.map.recipe_hash
     assert here.scene.qa.saved_marks() == there.scene.qa.saved_marks()
+
+
+def test_points_come_back_with_the_traces_that_they_were_set_along(
+    window: Any, windows: Callable[[], Any], tmp_path: Path
+) -> None:
+    set_points(window, window.scene.traces.active)
+    maps = window.scene.overlays.points.maps_of(points_of(window)["branches"]).maps
+    assert len({m.recipe_hash for m in maps}) == 2
+    save(window, tmp_path / "a.ouroboros")
+    other = windows()
+    other.work.open(tmp_path / "a.ouroboros")
+    other.settle()
+    assert other.failed == []
+    assert document_of(other).points == document_of(window).points
+    assert not other.work.unsaved
+    # And not only in what a session says of itself.
+    assert list(points_of(other)) == list(points_of(window))
+    for name, layer in points_of(window).items():
+        found = points_of(other)[name]
+        np.testing.assert_array_equal(found.data, layer.data)
+        for row in layer.data:
+            np.testing.assert_allclose(found.data_to_world(row), layer.data_to_world(row))
+        assert found.features.equals(layer.features)
+        assert found.features.dtypes.equals(layer.features.dtypes)
+        np.testing.assert_allclose(found.face_color, layer.face_color)
+        again = other.scene.overlays.points.maps_of(found).maps
+        known = window.scene.overlays.points.maps_of(layer).maps
+        assert [m.recipe_hash for m in again] == [m.recipe_hash for m in known]
+    # In the same window: in place of what is there, not beside it.
+    other.work.open(tmp_path / "a.ouroboros")
+    other.settle()
+    assert list(points_of(other)) == ["branches", "none yet"]
+    assert document_of(other).points == document_of(window).points
 
 
 def save(window: Any, path: Path) -> None:

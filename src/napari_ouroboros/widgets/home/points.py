@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.layers import space
 from napari_ouroboros.widgets.background import Token, Worker
-from napari_ouroboros.widgets.home.point_maps import look_again
+from napari_ouroboros.widgets.home.point_maps import PointMaps, look_again
 from napari_ouroboros.widgets.scene.live import slices_key
 from napari_ouroboros.widgets.spaces.helper_layer import add_quietly
 
@@ -122,6 +122,10 @@ class HomePoints:
         """Whether nothing is on its way."""
         return self._worker.idle
 
+    def maps_of(self, layer: Points) -> PointMaps:
+        """Along which map each point of a layer was set, as the layer is now."""
+        return look_again(layer, self._map)
+
     def bring(self, layer: Points) -> None:
         """Bring a layer's points home; `brought` or `failed` follows."""
         self._bring_home(layer, lambda brought: None, lambda brought: self._show(layer, brought))
@@ -218,7 +222,7 @@ class HomePoints:
             raise UserError(f"{layer.name!r} has {layer.ndim} dimensions; slices need three")
         if not len(layer.data):
             raise UserError(f"{layer.name!r} has no points")
-        maps = look_again(layer, self._map).maps.tolist()
+        maps = self.maps_of(layer).maps.tolist()
         if None in maps:
             raise UserError("there is no trace that these points could have been set along")
         # data to nm is affine, whatever the user has done to the layer.

@@ -15,6 +15,7 @@ from napari_ouroboros.session import (
     LabelsEntry,
     MarkEntry,
     PlaceEntry,
+    PointsEntry,
     SessionDocument,
     SliceEntry,
     SourceEntry,
@@ -23,6 +24,7 @@ from napari_ouroboros.session import (
     WindowEntry,
 )
 from napari_ouroboros.widgets.session.looks import LabelsLook, source_look
+from napari_ouroboros.widgets.session.points import TakenPoints, take_points
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -64,9 +66,10 @@ class Waiting:
     sources: tuple[SourceEntry, ...] = ()
     traces: tuple[TraceEntry, ...] = ()
     labels: tuple[LabelsEntry, ...] = ()
+    points: tuple[PointsEntry, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.sources or self.traces or self.labels)
+        return bool(self.sources or self.traces or self.labels or self.points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +133,7 @@ class Captured:
     traces: tuple[TakenTrace, ...]
     slices: SliceEntry
     labels: tuple[TakenLabels, ...]
+    points: tuple[TakenPoints, ...]
     marks: tuple[Mark, ...]
     place: PlaceEntry
     volume: SpaceEntry
@@ -157,6 +161,7 @@ class Captured:
             (*traces, *late),
             self.slices,
             (*labels, *self.waiting.labels),
+            (*(taken.entry(recipes) for taken in self.points), *self.waiting.points),
             tuple(
                 MarkEntry(mark.slice, mark.centre_nm, mark.verdict, mark.comment)
                 for mark in self.marks
@@ -217,6 +222,7 @@ def capture(
         tuple(traces),
         SliceEntry(**asdict(scene.settings)),
         tuple(labels),
+        take_points(scene),
         scene.qa.saved_marks(),
         PlaceEntry(scene.place.slice_index, scene.place.follow),
         _space(viewer),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 #: Of a layer: what a session keeps of it.
 _LOOK = ("name", "visible", "opacity", "blending", "contrast_limits", "gamma", "colormap", "affine")
 _LABELS_LOOK = (*_LOOK, "selected_label")
+_POINTS = (
+    "name", "visible", "opacity", "scale", "translate", "rotate", "shear", "affine",
+    "data", "features", "size", "symbol", "face_color", "border_color",
+)  # fmt: skip
 
 
 class Edits:
@@ -69,6 +73,7 @@ class Edits:
             (scene.traces.active_changed, self._on_edit),
             (scene.labels.changed, self._labels_changed),
             (scene.labels.painted, self._on_edit),
+            (scene.overlays.points.changed, self._layers_changed),
             (scene.qa.marks_changed, self._compare),
             (scene.place.follow_changed, self._on_edit),
         ]
@@ -92,6 +97,7 @@ class Edits:
             [id(layer) for layer in scene.volume_layers],
             [id(model) for model in scene.traces.traces],
             [(id(entry), entry.name) for entry in scene.labels.entries],
+            [id(layer) for layer in scene.overlays.points.layers],
             frozenset(scene.qa.saved_marks()),  # which is theirs is found out in time
         )
         before, self._there = self._there, there
@@ -124,6 +130,7 @@ class Edits:
         for entry in scene.labels.entries:
             if entry.layer is not None:
                 wanted.append((entry.layer, _LABELS_LOOK))
+        wanted += [(layer, _POINTS) for layer in scene.overlays.points.layers]
         known = {id(layer) for layer, _ in self._layers}
         still = {id(layer) for layer, _ in wanted}
         for layer, names in self._layers:

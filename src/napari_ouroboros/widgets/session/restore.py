@@ -17,6 +17,7 @@ import numpy as np
 from napari_ouroboros.errors import Cancelled, Notice, OuroborosError, one_line
 from napari_ouroboros.session import (
     LabelsEntry,
+    PointsEntry,
     SessionDocument,
     SourceEntry,
     SpaceEntry,
@@ -26,6 +27,7 @@ from napari_ouroboros.session import (
 from napari_ouroboros.session.half_done import take_back
 from napari_ouroboros.widgets.session.capture import Waiting
 from napari_ouroboros.widgets.session.looks import LabelsLook, look_arguments
+from napari_ouroboros.widgets.session.points import maps_of, show_points
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -56,8 +58,10 @@ class Ready:
     layers : list of (SourceEntry, LayerData)
         Of the sources that could be opened, lowest first.
     labels : list of (LabelsEntry, LabelArray, Straightening)
+    points : list of (PointsEntry, list of Straightening)
+        With the maps of its recipes.
     missing : Waiting
-        Sources and labels that could not be had.
+        Sources, labels and points that could not be had.
     problems : tuple of str
         Why not: one line each.
     taken_back : tuple of str
@@ -68,6 +72,7 @@ class Ready:
     document: SessionDocument
     layers: list[tuple[SourceEntry, LayerData]]
     labels: list[tuple[LabelsEntry, LabelArray, Straightening]]
+    points: list[tuple[PointsEntry, list[Straightening]]]
     missing: Waiting
     problems: tuple[str, ...]
     taken_back: tuple[str, ...] = ()
@@ -106,9 +111,18 @@ def prepare(
             lost_labels.append(entry)
             problems.append(f"the labels {entry.name!r} cannot be shown: {one_line(error)}")
         report(len(document.sources) + number + 1, total)
-    missing = Waiting(tuple(lost), (), tuple(lost_labels))
+    points, lost_points = [], []
+    for layer in document.points:
+        _check(token)
+        try:
+            points.append((layer, maps_of(layer)))
+        except OuroborosError as error:
+            lost_points.append(layer)
+            problems.append(f"the points {layer.name!r} cannot be shown: {one_line(error)}")
+    missing = Waiting(tuple(lost), (), tuple(lost_labels), tuple(lost_points))
     taken_back = tuple(entry.name for entry in document.labels if entry.store in stores)
-    return Ready(document, layers, labels, missing, (*half_written, *problems), taken_back)
+    problems = [*half_written, *problems]
+    return Ready(document, layers, labels, points, missing, tuple(problems), taken_back)
 
 
 def prepare_sources(
@@ -198,6 +212,8 @@ def steps(
         todo.append(partial(_add_trace, scene, trace, left))
     for entry, array, map_ in ready.labels:
         todo.append(partial(_add_labels, scene, entry, array, map_, left))
+    for layer_of_points, maps in ready.points:
+        todo.append(partial(_add_points, scene, layer_of_points, maps, left))
     # Undoing would bring labels back whose store goes with the folder that was left.
     todo.append(scene.labels.forget_history)
     todo.append(partial(_keep_waiting, scene, ready.missing, left))
@@ -220,16 +236,17 @@ def late_steps(
 
 
 def _clearing(scene: Scene) -> list[Callable[[], object]]:
-    """Take away labels, traces and volumes, each in its turn."""
+    """Take away labels, points, traces and volumes, each in its turn."""
 
     def remove(layer: Layer) -> None:
-        if layer in scene.viewer.layers:
-            scene.viewer.layers.remove(layer)
+        for layers in (scene.viewer.layers, scene.straight.layers):
+            if layer in layers:
+                layers.remove(layer)
 
     layers = [scene.traces.layer_of(model) for model in scene.traces.traces]
     # Results that are shown from the folder that is left go with it.
     passing = [x for x in scene.viewer.layers if x.metadata.get(_OURS, {}).get("passing")]
-    gone = (*layers, *scene.volume_layers, *passing)
+    gone = (*scene.overlays.points.layers, *layers, *scene.volume_layers, *passing)
     return [
         scene.labels.cancel,  # nothing is made any more for what goes
         *(partial(scene.labels.remove, entry) for entry in scene.labels.entries),
@@ -253,6 +270,7 @@ class _Left:
     sources: list[SourceEntry] = field(default_factory=list)
     traces: list[TraceEntry] = field(default_factory=list)
     labels: list[LabelsEntry] = field(default_factory=list)
+    points: list[PointsEntry] = field(default_factory=list)
 
 
 @contextmanager
@@ -316,11 +334,17 @@ def _add_labels(
     scene.work.want_look(found, look)
 
 
+def _add_points(scene: Scene, entry: PointsEntry, maps: list[Straightening], left: _Left) -> None:
+    with _kept(entry, left.points):
+        show_points(scene, entry, maps)
+
+
 def _keep_waiting(scene: Scene, missing: Waiting, left: _Left) -> None:
     scene.work.waiting = Waiting(
         (*missing.sources, *left.sources),
         (*missing.traces, *left.traces),
         (*missing.labels, *left.labels),
+        (*missing.points, *left.points),
     )
 
 

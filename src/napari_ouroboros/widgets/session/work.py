@@ -189,6 +189,7 @@ class Work:
         return scene is not None and (
             bool(scene.labels.entries)
             or any(len(model.state) for model in scene.traces.traces)
+            or any(len(layer.data) for layer in scene.overlays.points.layers)
             or bool(scene.qa.saved_marks())
         )
 
