@@ -19,7 +19,13 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from real_events import wait_until
 from small_scene import Scene, make_scene
 
-from napari_ouroboros.session import abandoned, read_session, recovery_folder
+from napari_ouroboros.session import (
+    SessionDocument,
+    abandoned,
+    read_session,
+    recovery_folder,
+    save_session,
+)
 from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets import streaming
@@ -236,6 +242,63 @@ def test_file_menu(traced: Make, into: Make, tmp_path: Path) -> None:
     wait_until(lambda: not at.work.filing.busy, "the opening", 60)
     assert at.work.file == tmp_path / "b.ouroboros"
     assert recent.RecentSources().sources()[0] == str(tmp_path / "b.ouroboros")
+
+
+def test_a_file_that_another_window_has_saved(
+    traced: Make, into: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Overwrite, Save as…, Cancel."""
+    at, file = traced(), tmp_path / "a.ouroboros"
+    into(file)
+    at.form.save_button.click()
+    wait_until(lambda: at.work.file and not at.work.filing.busy, "the save")
+
+    def saved_elsewhere() -> bytes:
+        save_session(file, SessionDocument(), {})
+        at.scene.settings.width += 1
+        return file.read_bytes()
+
+    def asked() -> QMessageBox:
+        wait_until(at.form.save_button.isEnabled, "the button")
+        at.form.save_button.click()
+        boxes = lambda: [b for b in at.window.findChildren(QMessageBox) if b.isVisible()]  # noqa: E731
+        return wait_until(boxes, "the question")[0]
+
+    def press(box: QMessageBox, text: str) -> None:
+        next(b for b in box.buttons() if b.text().replace("&", "") == text).click()
+
+    theirs = saved_elsewhere()
+    box = asked()
+    assert "Another window or program has saved a.ouroboros" in box.text()
+    assert sorted(b.text().replace("&", "") for b in box.buttons()) == [
+        "Cancel", "Overwrite", "Save as…",
+    ]  # fmt: skip
+    press(box, "Cancel")
+    assert file.read_bytes() == theirs
+    assert at.work.unsaved
+    box = asked()
+    box.close()  # Escape
+    assert file.read_bytes() == theirs
+    into(tmp_path / "b.ouroboros")
+    press(asked(), "Save as…")
+    wait_until(lambda: not at.work.filing.busy and not at.work.unsaved, "the save")
+    assert at.work.file == tmp_path / "b.ouroboros"
+    assert file.read_bytes() == theirs
+    file = tmp_path / "b.ouroboros"
+    saved_elsewhere()
+    press(asked(), "Overwrite")
+    wait_until(lambda: not at.work.filing.busy and not at.work.unsaved, "the save")
+    assert read_session(file).slices.width == at.scene.settings.width
+    # In the question before the window closes, too: cancelled, it stays open.
+    theirs = saved_elsewhere()
+    at.close_as_a_user()
+    at.asked().button(KINDS.Save).click()
+    boxes = wait_until(
+        lambda: [b for b in at.window.findChildren(QMessageBox) if "Another" in b.text()], "it"
+    )
+    press(boxes[0], "Cancel")
+    assert at.window.isVisible()
+    assert file.read_bytes() == theirs
 
 
 def test_cameras_of_both_spaces_come_back(

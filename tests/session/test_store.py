@@ -20,7 +20,14 @@ from label_stores import make_store
 from small_disk import anybodys_folder, as_nobody, read_only_disk, small_disk
 
 from napari_ouroboros.errors import Cancelled, DestinationError, UserError
-from napari_ouroboros.session import SessionDocument, open_session, read_session, save_session
+from napari_ouroboros.session import (
+    SavedElsewhere,
+    SessionDocument,
+    open_session,
+    read_session,
+    save_session,
+    version_of,
+)
 from napari_ouroboros.session import document as documents
 from napari_ouroboros.session.names import is_safe
 from napari_ouroboros.volumes.labels.label_array import LabelArray
@@ -534,3 +541,46 @@ def test_a_document_alone_is_a_session(tmp_path: Path, working: Path, url: str) 
     given = SessionDocument(sources=(documents.SourceEntry(url),))
     save_session(tmp_path / "only.ouroboros", given, {})
     assert open_session(tmp_path / "only.ouroboros", working) == given
+
+
+# -- another version --------------------------------------------------------------------------
+
+
+def test_another_version_is_replaced_only_if_one_says_so(
+    tmp_path: Path, document: SessionDocument, stores: Stores
+) -> None:
+    path = tmp_path / "a.ouroboros"
+    assert version_of(path) == ""
+    first = save_session(path, document, stores, instead_of="whatever it was")
+    assert first == version_of(path) != ""
+    # The same contents are the same version; labels count.
+    assert save_session(path, document, stores, instead_of=first) == first
+    array = zarr.open(next(iter(stores.values())), mode="r+")
+    array[0, 0, 0] = array[0, 0, 0] ^ array.dtype.type(1)
+    second = save_session(path, document, stores, instead_of=first)
+    assert second != first
+    before = path.read_bytes()
+    with pytest.raises(SavedElsewhere, match="another window or program"):
+        save_session(path, document, stores, instead_of=first)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.glob(".*")] == []
+    assert save_session(path, document, stores) == second
+    path.write_bytes(b"")
+    assert version_of(path) == ""
+
+
+def test_saved_by_another_while_one_saves(
+    tmp_path: Path, document: SessionDocument, stores: Stores
+) -> None:
+    path = tmp_path / "a.ouroboros"
+    first = save_session(path, document, stores)
+    other = SessionDocument()
+    save_session(tmp_path / "b.ouroboros", other, {})
+
+    def progress(_done: int, _total: int) -> None:
+        if (tmp_path / "b.ouroboros").exists():
+            (tmp_path / "b.ouroboros").rename(path)
+
+    with pytest.raises(SavedElsewhere):
+        save_session(path, document, stores, progress, instead_of=first)
+    assert read_session(path) == other

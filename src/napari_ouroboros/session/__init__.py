@@ -30,7 +30,14 @@ from napari_ouroboros.session.recovery import (
     recovery_folder,
     sweep,
 )
-from napari_ouroboros.session.store import SUFFIX, open_session, read_session, save_session
+from napari_ouroboros.session.store import (
+    SUFFIX,
+    SavedElsewhere,
+    open_session,
+    read_session,
+    save_session,
+    version_of,
+)
 
 __all__ = [
     "SUFFIX",
@@ -46,6 +53,7 @@ __all__ = [
     "PlaceEntry",
     "PointEntry",
     "PointsEntry",
+    "SavedElsewhere",
     "SessionDocument",
     "SliceEntry",
     "SourceEntry",
@@ -63,4 +71,5 @@ __all__ = [
     "save_session",
     "sweep",
     "to_dict",
+    "version_of",
 ]

@@ -21,8 +21,8 @@ _BLOCK = 1 << 20
 #: A document is never this large; what says it is would only fill the memory.
 _MOST_DOCUMENT = 1 << 29
 _ENCRYPTED = 0x1
-# What the zip library raises for files that are not as they should be.
-_DAMAGE = (
+#: What the zip library raises for files that are not as they should be.
+DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError,
     RuntimeError, OverflowError,
 )  # fmt: skip
@@ -35,7 +35,7 @@ def is_session(path: Path) -> bool:
             return True
         with zipfile.ZipFile(path) as packed:
             return DOCUMENT in packed.namelist()
-    except (OSError, *_DAMAGE):
+    except (OSError, *DAMAGE):
         return False
 
 
@@ -161,7 +161,7 @@ class Archive:
                 raise self._not_whole() from error
             reason = one_line(error.strerror or error)
             raise SourceError(f"cannot read {self.path}: {reason}") from error
-        except _DAMAGE as error:
+        except DAMAGE as error:
             if self._ends_early():
                 raise self._not_whole() from error
             if not self._begins_as_zip():

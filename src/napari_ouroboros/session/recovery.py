@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,15 +55,20 @@ class _State:
 
     unsaved: bool = False
     file: str | None = None
+    version: str | None = None
 
     @classmethod
     def of(cls, folder: Path) -> Self:
         """Read it; where it is missing or damaged, there may be unsaved work."""
         try:
             facts: Any = json.loads((folder / _STATE).read_bytes())
-            file = facts["file"]
-            return cls(bool(facts["unsaved"]), None if file is None else str(file))
-        except (OSError, ValueError, KeyError, TypeError):
+            file, version = facts["file"], facts.get("version")
+            return cls(
+                bool(facts["unsaved"]),
+                None if file is None else str(file),
+                None if version is None else str(version),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls(True, None)
 
 
@@ -131,6 +136,11 @@ class WorkingFolder:
         """The session file that was saved or opened last."""
         return None if self._state.file is None else Path(self._state.file)
 
+    @property
+    def file_version(self) -> str | None:
+        """The `version_of` that file when it was saved or opened; None: not known."""
+        return self._state.version
+
     def changed(self) -> None:
         """There was an edit. Returns at once; `note_unsaved` is what goes to the disk."""
         with self._lock:
@@ -140,16 +150,16 @@ class WorkingFolder:
         """Note on disk that there is unsaved work, if there is; for the thread that autosaves."""
         with self._disk:
             if self.unsaved and not self._state.unsaved and not self._removed:
-                self._write_state(_State(True, self._state.file))
+                self._write_state(replace(self._state, unsaved=True))
 
-    def note_saved(self, file: Path, changes: int) -> None:
-        """Note that the document of so many `changes` is in a session file.
+    def note_saved(self, file: Path, changes: int, version: str | None = None) -> None:
+        """Note that the document of so many `changes` is in a session file, and which version.
 
         Whatever was edited since then is still unsaved.
         """
         with self._disk:
             self._saved_changes = changes
-            self._write_state(_State(self.unsaved, str(file.absolute())))
+            self._write_state(_State(self.unsaved, str(file.absolute()), version))
 
     def _write_state(self, state: _State) -> None:
         write_whole(self.path / _STATE, json.dumps(asdict(state)).encode())
@@ -230,7 +240,7 @@ class WorkingFolder:
                 # First: what is killed while it removes must not be offered half removed. A full
                 # disk has room for it again once the document has gone.
                 (self.path / DOCUMENT).unlink(missing_ok=True)
-                self._write_state(_State(False, self._state.file))
+                self._write_state(replace(self._state, unsaved=False))
                 shutil.rmtree(self.path)
         finally:
             owning.release(self.path)

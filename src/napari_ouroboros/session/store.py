@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import zipfile
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ouroboros.errors import SourceError, UserError, one_line
-from napari_ouroboros.session.archive import Archive, is_session
+from napari_ouroboros.session.archive import DAMAGE, Archive, is_session
 from napari_ouroboros.session.document import SessionDocument, to_bytes
 from napari_ouroboros.session.names import DOCUMENT, is_safe
 from napari_ouroboros.session.unpacking import unpack
@@ -34,6 +35,10 @@ _BLOCK = 1 << 20
 _UNFINISHED = (".partial", ".incomplete", ".tmp", ".__lock")
 
 
+class SavedElsewhere(UserError):
+    """A session file is not what was opened or saved last: somebody else's work is in it."""
+
+
 @dataclass(frozen=True)
 class _File:
     """A file of a label store, and its name in the zip."""
@@ -49,7 +54,9 @@ def save_session(
     label_stores: Mapping[str, Path],
     progress: Progress | None = None,
     cancel: CancelSignal | None = None,
-) -> None:
+    *,
+    instead_of: str | None = None,
+) -> str:
     """Write a session into one file, whole or not at all; for a worker, not for a window's thread.
 
     Stores may be painted into meanwhile: each chunk is then the old or the new one, whole.
@@ -65,9 +72,18 @@ def save_session(
     progress : callable, optional
         ``progress(bytes done, bytes in all)``.
     cancel : object with is_set(), optional
+    instead_of : str, optional
+        The version (`version_of`) that may be replaced. Default: any.
+
+    Returns
+    -------
+    str
+        The version that is there now.
 
     Raises
     ------
+    SavedElsewhere
+        Another version than `instead_of` is there; it stays.
     UserError
         The folder is not there, or what lies at `path` is no session; labels without a store.
     SourceError
@@ -80,6 +96,7 @@ def save_session(
     path = Path(path)
     if os.path.lexists(path) and not path.is_dir() and not is_session(path):
         raise UserError(f"{path} is no session and is not overwritten; choose another name")
+    _check_version(path, instead_of)
     head = to_bytes(document)
     files = [
         file
@@ -102,9 +119,34 @@ def save_session(
                         if progress is not None:
                             progress(min(done, total), total)
         check_cancel(cancel)
+        version = version_of(staged.path)
+        _check_version(path, instead_of)
         staged.commit()
     if progress is not None:
         progress(total, total)
+    return version
+
+
+def version_of(path: str | os.PathLike[str]) -> str:
+    """Return what tells the contents of a session file from those of any other; reads little.
+
+    From the names, sizes and checksums of all that is in it. "": there is no such file, or it
+    cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            facts = [(info.filename, info.file_size, info.CRC) for info in packed.infolist()]
+    except (OSError, *DAMAGE):
+        return ""
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _check_version(path: Path, instead_of: str | None) -> None:
+    if instead_of is not None and os.path.lexists(path) and version_of(path) != instead_of:
+        raise SavedElsewhere(
+            f"{path.name} was saved by another window or program since it was opened or saved "
+            "here; save under another name, or overwrite it"
+        )
 
 
 def open_session(

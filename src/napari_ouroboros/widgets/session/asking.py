@@ -74,7 +74,11 @@ def save(
     """
     path = where_to_save(parent, work) if anew or work.file is None else work.file
     if path is not None and not work.filing.busy:
-        work.filing.save(path, after)
+
+        def elsewhere() -> None:
+            _ask_elsewhere(parent, work, path, after)
+
+        work.filing.save(path, after, elsewhere=elsewhere)
     elif after is not None:
         after(False)
 
@@ -113,6 +117,35 @@ def ask(
     box.finished.connect(finished)
     box.open()
     return box
+
+
+def _ask_elsewhere(
+    parent: QWidget | None, work: Work, path: Path, after: Callable[[bool], object] | None
+) -> None:
+    """Ask what becomes of a file that somebody else has saved meanwhile, without waiting."""
+    text = (
+        f"Another window or program has saved {path.name} since it was opened or saved here. "
+        "Overwrite what it saved?"
+    )
+    box = QMessageBox(QMessageBox.Icon.Warning, "napari-ouroboros", text, parent=parent)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    roles = QMessageBox.ButtonRole
+    overwrite = box.addButton("Overwrite", roles.DestructiveRole)
+    save_as = box.addButton("Save as…", roles.AcceptRole)
+    box.setDefaultButton(save_as)
+    box.setEscapeButton(box.addButton(QMessageBox.StandardButton.Cancel))
+
+    def finished(_code: int) -> None:
+        clicked = box.clickedButton()
+        if clicked is overwrite:
+            work.filing.save(path, after, overwrite=True)
+        elif clicked is save_as:
+            save(parent, work, after, anew=True)
+        elif after is not None:
+            after(False)
+
+    box.finished.connect(finished)
+    box.open()
 
 
 def _may_replace(parent: QWidget | None, path: Path) -> bool:

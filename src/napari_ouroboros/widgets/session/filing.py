@@ -15,10 +15,12 @@ from napari_ouroboros.errors import Cancelled, DestinationError, OuroborosError,
 from napari_ouroboros.session import (
     SUFFIX,
     Abandoned,
+    SavedElsewhere,
     WorkingFolder,
     adopt,
     open_session,
     save_session,
+    version_of,
 )
 from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.session.restore import (
@@ -85,7 +87,14 @@ class Filing(Tidying):
 
     # -- save -----------------------------------------------------------------------------
 
-    def save(self, path: Path | None = None, after: Callable[[bool], object] | None = None) -> None:
+    def save(
+        self,
+        path: Path | None = None,
+        after: Callable[[bool], object] | None = None,
+        *,
+        overwrite: bool = False,
+        elsewhere: Callable[[], object] | None = None,
+    ) -> None:
         """Save into a file, by default the one that was saved or opened last.
 
         Parameters
@@ -94,6 +103,11 @@ class Filing(Tidying):
             The usual ending is added to a name without one.
         after : callable, optional
             ``after(saved)``, in the GUI thread, however it ends.
+        overwrite : bool
+            Whatever the file holds by now.
+        elsewhere : callable, optional
+            Called, and `after` not, where another window or program has saved the file since it
+            was opened or saved here. Default: that is an error, told by `failed`.
         """
         scene = self._scene()
         if scene is None or self.busy:
@@ -108,7 +122,7 @@ class Filing(Tidying):
         captured = work.capture()
         changes = work.changes
 
-        def run(stop: Token) -> list[str]:
+        def run(stop: Token) -> list[str] | SavedElsewhere:
             folder = work.folder()
             document = work.document(captured, folder)
             # A file with labels that cannot be read would not open at all.
@@ -117,22 +131,39 @@ class Filing(Tidying):
                 kept = tuple(entry for entry in document.labels if entry not in broken)
                 document = replace(document, labels=kept)
             stores = {entry.store: folder.store(entry.store) for entry in document.labels}
-            save_session(file, document, stores, self._reporter("MB", 1e-6), stop)
+            known = None if overwrite or file != folder.file else folder.file_version
+            report = self._reporter("MB", 1e-6)
+            try:
+                version = save_session(file, document, stores, report, stop, instead_of=known)
+            except SavedElsewhere as error:
+                return error
             captured.flush()
             # What it holds is the newest of the folder, too: there may be no room for a second
             # note of it, and it is safe by now.
             with contextlib.suppress(DestinationError):
                 folder.write(document)
-            folder.note_saved(file, changes)
+            folder.note_saved(file, changes, version)
             return [repr(entry.name) for entry in broken]
 
-        def done(broken: list[str]) -> None:
+        def done(broken: list[str] | SavedElsewhere) -> None:
+            if isinstance(broken, SavedElsewhere):
+                if elsewhere is not None:
+                    self._after = None
+                self._end(False)
+                if elsewhere is None:
+                    self.failed.emit(broken, None)
+                else:
+                    elsewhere()
+                return
             work.note_saved()
             self._end(True)
             without = f" Without the labels {', '.join(broken)}: their files are broken."
             self.said.emit(f"Saved: {file}{without * bool(broken)}")
 
-        self._start("Saving", run, done, lambda: self.save(path, after), after)
+        def again() -> None:
+            self.save(path, after, overwrite=overwrite, elsewhere=elsewhere)
+
+        self._start("Saving", run, done, again, after)
 
     # -- open -----------------------------------------------------------------------------
 
@@ -143,9 +174,11 @@ class Filing(Tidying):
         def fetch(stop: Token) -> tuple[WorkingFolder, Ready]:
             folder = WorkingFolder.create()
             try:
+                # Before: what somebody saves meanwhile is another version than that.
+                version = version_of(file)
                 document = open_session(file, folder.path, self._reporter("MB", 1e-6), stop)
                 folder.write(document)
-                folder.note_saved(file, folder.changes)
+                folder.note_saved(file, folder.changes, version)
                 return folder, prepare(document, folder, stop, self._reporter("layers"))
             except BaseException:
                 with contextlib.suppress(DestinationError):
