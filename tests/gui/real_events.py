@@ -21,6 +21,8 @@ from Xlib import XK, X
 from Xlib.display import Display
 from Xlib.ext import xtest
 
+from napari_ouroboros.widgets.controls import Pages
+
 T = TypeVar("T")
 
 #: Called around every condition that a test looks at in the GUI thread: the watcher leaves it out.
@@ -166,11 +168,26 @@ class Person:
         scroll : bool
             Scroll it into sight first, if need be.
         """
+        if scroll:
+            self.turn_to(widget)
         for _ in range(5):
             self.move(wait_until(resting(widget, scroll), f"{widget!r} to be there for a click"))
             if on_top(widget, QCursor.pos()):
                 break
         self.click(QCursor.pos())
+
+    def turn_to(self, widget: QWidget) -> None:
+        """Click the tabs behind which a control of a dock is, if it is behind others."""
+        above = widget.parentWidget()
+        while above is not None:
+            if isinstance(above, Pages) and above.bar.currentIndex() != above.page_of(widget):
+                self.turn_to(above)
+                bar, at = above.bar, above.page_of(widget)
+                wait_until(resting(bar), "the tabs to be there for a click")
+                self.click_at(lambda: bar.mapToGlobal(bar.tabRect(at).center()))
+                wait_until(lambda: bar.currentIndex() == at, "the part of the dock")
+                return
+            above = above.parentWidget()
 
     def click_at(
         self, place: Callable[[], QPoint], button: str = "left", hold: str = "", times: int = 1

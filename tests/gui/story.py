@@ -108,6 +108,7 @@ class Story:
             area = area.parentWidget()
         if area is None:
             return
+        self.person.turn_to(control)
         view = area.viewport()
         for _ in range(40):
             y = control.mapTo(view, QPoint(0, control.height() // 2)).y()

@@ -88,7 +88,7 @@ def test_settings_follow_and_are_followed(window: Any, qtbot: Any) -> None:
     form.pitch.edit.setText("2 px")
     qtbot.keyClick(form.pitch.edit, Qt.Key.Key_Return)
     assert settings.pitch_nm == 16.0
-    qtbot.waitUntil(lambda: "640" in form.width_nm.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "640" in form.size_nm.text(), timeout=20000)
     settings.pitch_nm = 20.0
     assert form.pitch.nm == 20.0
     qtbot.waitUntil(lambda: "mip 1 fits better" in dock.advice.text(), timeout=20000)

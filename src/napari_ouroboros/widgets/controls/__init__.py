@@ -13,6 +13,7 @@ from napari_ouroboros.widgets.controls.manners import (
     tab_order,
     wrapping_label,
 )
+from napari_ouroboros.widgets.controls.pages import Pages
 from napari_ouroboros.widgets.controls.scroll_dock import ScrollDock
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Fold",
     "JobRow",
     "LengthField",
+    "Pages",
     "ScrollDock",
     "named",
     "set_ready",

@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_ouroboros.widgets.controls.manners import BAD, GOOD, named, wrapping_label
 from napari_ouroboros.widgets.controls.messages import what_happened
@@ -33,29 +41,32 @@ class Banner(QFrame):
         self.copy_button = named(
             QPushButton("Copy"), "copy details", "Copy the message and the details."
         )
-        self.close_button = named(QPushButton("Close"), "close message", "Close this message.")
+        self.close_button = named(QToolButton(), "close message", "Close this message.")
+        self.close_button.setText("✕")
+        self.close_button.setAutoRaise(True)
         self.details = named(QPlainTextEdit(), "details", "Everything that is known about it.")
         self.details.setReadOnly(True)
         self.details.setTabChangesFocus(True)
         self.details.setMaximumHeight(160)
         self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        # In a low dock each line counts: what only has to be read takes those of its text.
+        line = QHBoxLayout()
+        line.setSpacing(4)
+        line.addWidget(self.label, 1, Qt.AlignmentFlag.AlignVCenter)
+        line.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
-        for button in (
-            self.retry_button,
-            self.details_button,
-            self.copy_button,
-            self.close_button,
-        ):
+        for button in (self.retry_button, self.details_button, self.copy_button):
             button.setMinimumWidth(30)
             buttons.addWidget(button)
         buttons.addStretch(1)
         column = QVBoxLayout(self)
-        column.setContentsMargins(8, 6, 6, 6)
-        column.setSpacing(4)
-        column.addWidget(self.label)
+        column.setContentsMargins(8, 3, 4, 3)
+        column.setSpacing(3)
+        column.addLayout(line)
         column.addLayout(buttons)
         column.addWidget(self.details)
+        QWidget.setTabOrder(self.copy_button, self.close_button)
         self.retry_button.clicked.connect(self._do_again)
         self.details_button.toggled.connect(self.details.setVisible)
         self.copy_button.clicked.connect(self._copy)

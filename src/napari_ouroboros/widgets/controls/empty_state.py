@@ -41,7 +41,7 @@ class EmptyState(QWidget):
         self._action = action
         self.button.clicked.connect(self._act)
         column = QVBoxLayout(self)
-        column.setContentsMargins(8, 16, 8, 16)
+        column.setContentsMargins(8, 6, 8, 6)
         column.addWidget(self.label)
         column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
 

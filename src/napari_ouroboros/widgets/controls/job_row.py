@@ -55,8 +55,9 @@ class JobRow(QWidget):
         self.bar = named(QProgressBar(), f"progress: {self._title}", "How much is done.")
         self.bar.setRange(0, 1000)
         self.status = wrapping_label()
-        row = QHBoxLayout()
+        self._row = row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
         row.addWidget(self.button, 1)
         row.addWidget(self.cancel_button)
         column = QVBoxLayout(self)
@@ -83,10 +84,14 @@ class JobRow(QWidget):
         """Whether work goes on, between `start` and `finish`."""
         return self._rate is not None
 
+    def add_beside(self, control: QWidget) -> None:
+        """Put a control before the button, in its line."""
+        self._row.insertWidget(0, control)
+
     def set_cost(self, text: str) -> None:
         """Say what it will cost: "400 slices, 120 chunks, 31 MB to fetch"."""
         self.cost.setText(text)
-        self.cost.setVisible(bool(text))
+        self.cost.setVisible(bool(text) and not self.running)
 
     def set_ready(self, ready: bool, why: str = "") -> None:
         """Enable the button, or disable it and say why."""
@@ -103,6 +108,7 @@ class JobRow(QWidget):
         set_ready(self.button, False, "It is being done.")
         set_ready(self.cancel_button, True)
         self.cancel_button.show()
+        self.cost.hide()  # now it is seen what it takes
         self.bar.show()
         self.status.show()
         self._show()
@@ -128,6 +134,7 @@ class JobRow(QWidget):
     def _show_idle(self) -> None:
         set_ready(self.button, self._ready, self._why)
         self.cancel_button.hide()
+        self.cost.setVisible(bool(self.cost.text()))
         self.bar.hide()
         self.status.hide()
 

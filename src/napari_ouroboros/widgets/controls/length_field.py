@@ -63,7 +63,7 @@ class LengthField(QWidget):
         if automatic:
             how += f"\nEmpty: automatic ({automatic})."
         self.edit = named(QLineEdit(), name, f"{tooltip}\n{how}" if tooltip else how)
-        self.edit.setPlaceholderText(f"automatic ({automatic})" if automatic else "e.g. 800 nm")
+        self.edit.setPlaceholderText("automatic" if automatic else "e.g. 800 nm")
         self.edit.setMinimumWidth(70)
         self.edit.editingFinished.connect(self._edited)
         self.edit.installEventFilter(self)

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_ouroboros.widgets.controls import Banner, EmptyState, ScrollDock, named, show_soon
+from napari_ouroboros.widgets.controls import (
+    Banner,
+    EmptyState,
+    Pages,
+    ScrollDock,
+    named,
+    show_soon,
+)
 from napari_ouroboros.widgets.home.points_form import PointsForm
 from napari_ouroboros.widgets.home.run_form import HomeForm
 from napari_ouroboros.widgets.labels.form import LabelsForm
@@ -44,9 +51,12 @@ class BackprojectDock(ScrollDock):
         self.points = PointsForm(self.scene)
         self.column.addWidget(self.banner)
         self.column.addWidget(self.state)
-        self.section("Labels", self.labels, self.live)
-        self.section("Bring home", self.home)
-        self.section("Points", self.points)
+        self.pages = Pages("parts of Backproject")
+        self.pages.add("Labels", "Make labels, and fill the slices between.", self.labels)
+        self.pages.add("Bring home", "Write labels in the volume's own voxels.", self.home)
+        self.pages.add("Points", "Points of the straightened view, in the volume.", self.points)
+        self.labels.add_option(self.live)
+        self.column.addWidget(self.pages)
         self.live.toggled.connect(self._toggle)
         self.home.failed.connect(self._run_failed)
         for form in (self.labels, self.points):

@@ -100,7 +100,7 @@ class HomeForm(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(form)
         for each in (
-            self.destination.problem, self.more, self.keep_problem, self.job, self.promise,
+            self.destination.problem, self.keep_problem, self.job, self.more, self.promise,
             self.notices,
         ):  # fmt: skip
             column.addWidget(each)
@@ -119,8 +119,8 @@ class HomeForm(QWidget):
         self.job.cancelled.connect(self._runs.cancel)
         tab_order(
             self.labels, self.destination.format, self.destination.path, self.destination.choose,
-            self.more.button, self.mip, self.keep, self.pyramid, self.job.button,
-            self.job.cancel_button,
+            self.job.button, self.job.cancel_button, self.more.button, self.mip, self.keep,
+            self.pyramid,
         )  # fmt: skip
         self.notices.hide()
 

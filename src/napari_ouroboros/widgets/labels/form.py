@@ -12,7 +12,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QFileDialog,
-    QGridLayout,
+    QHBoxLayout,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -44,7 +44,9 @@ IN_3D = (
     "Large labels are shown coarse in 3D, and cannot be painted there. They are as they were when "
     "you go back to 2D."
 )
-_ROWS = 4
+_ROWS = 3
+#: Width of the field for ids, beside the button (pixels).
+_IDS = 90
 
 
 class LabelsForm(QWidget):
@@ -137,26 +139,28 @@ class LabelsForm(QWidget):
 
     def _lay_out(self) -> None:
         self.list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        grid = QGridLayout()
-        grid.setContentsMargins(0, 0, 0, 0)
-        for at, button in enumerate(
-            (self.new, self.load, self.carry, self.back, self.remove, self.undo)
-        ):
-            button.setMinimumWidth(40)
-            grid.addWidget(button, at // 2, at % 2)
-        grid.setColumnStretch(0, 1)
-        grid.setColumnStretch(1, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
         column.addWidget(self.list)
         column.addWidget(self.hint)
-        column.addLayout(grid)
-        column.addWidget(self.ids)
+        column.addLayout(_row(self.new, self.load))
+        self.ids.setMaximumWidth(_IDS)
+        self.job.add_beside(self.ids)
         column.addWidget(self.job)
+        # What is done once a day comes last: in a low dock it is scrolled to.
+        column.addLayout(_row(self.carry, self.back))
+        column.addLayout(_row(self.remove, self.undo))
+        self._column = column
         tab_order(
-            self.list, self.new, self.load, self.carry, self.back, self.remove, self.undo,
-            self.ids, self.job.button, self.job.cancel_button,
+            self.list, self.new, self.load, self.ids, self.job.button, self.job.cancel_button,
+            self.carry, self.back, self.remove, self.undo,
         )  # fmt: skip
+
+    def add_option(self, option: QWidget) -> None:
+        """Lay out a switch of the dock below what is done most."""
+        self._column.insertWidget(self._column.indexOf(self.job) + 1, option)
+        tab_order(self.job.cancel_button, option, self.carry)
 
     @property
     def current(self) -> StraightLabels | None:
@@ -310,6 +314,16 @@ class LabelsForm(QWidget):
             act()
         except OuroborosError as error:
             self.failed.emit(error)
+
+
+def _row(*buttons: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(4)
+    for button in buttons:
+        button.setMinimumWidth(40)
+        row.addWidget(button, 1)
+    return row
 
 
 def _line(entry: StraightLabels) -> str:

@@ -10,6 +10,7 @@ from napari_ouroboros.errors import Cancelled
 from napari_ouroboros.widgets.controls import (
     Banner,
     EmptyState,
+    Pages,
     ScrollDock,
     tab_order,
     wrapping_label,
@@ -49,13 +50,17 @@ class QaDock(ScrollDock):
         self.measures = MeasureForm(self.scene)
         self.column.addWidget(self.banner)
         self.column.addWidget(self.state)
-        for widget in (self.slice, self.lost, self.path.quantity, self.path.plot):
+        self.pages = Pages("parts of QA")
+        self.pages.add(
+            "Plot", "One value per slice, along the path.", self.path.quantity, self.path.plot
+        )
+        self.pages.add("Check", "What is found out on demand.", self.checks)
+        self.pages.add("Table", "All slices, and their marks.", self.path.row, self.path.table)
+        self.pages.add("Measure", "Labels in the tissue's own units.", self.measures)
+        for widget in (self.slice, self.lost, self.pages):
             self.column.addWidget(widget)
         self.lost.hide()
-        self.section("Check", self.checks)
-        self.section("All slices", self.path.row, self.path.table)
-        self.section("Measure", self.measures)
-        tab_order(self.slice.comment, self.path.quantity, self.path.plot)
+        tab_order(self.slice.comment, self.pages.bar, self.path.quantity, self.path.plot)
         tab_order(self.path.only, self.path.write, self.path.table)
         self.checks.failed.connect(self._failed)
         self.measures.failed.connect(self._failed)
@@ -89,8 +94,7 @@ class QaDock(ScrollDock):
         none = state.map is None
         self.state.set_text(state.problem)
         self.state.setVisible(none)
-        for widget in (self.slice, self.path.quantity, self.path.plot):
-            widget.setVisible(not none)
+        self.slice.setVisible(not none)
         lost = self.scene.qa.book.lost
         which = "1 mark has" if lost == 1 else f"{lost} marks have"
         self.lost.setText(f"{which} no slice: the trace does not pass there any more.")

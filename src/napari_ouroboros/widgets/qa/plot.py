@@ -27,6 +27,8 @@ from napari_ouroboros.widgets.straighten.ruler import ticks
 Int = NDArray[np.int64]
 
 _RULER, _FLAGS, _TICK = 16, 12, 90
+#: Height of the curve's own area in pixels.
+_CURVE = 76
 _STALE_MS = 300
 _NONE = np.zeros(0, np.int64)
 
@@ -59,7 +61,7 @@ class PathPlot(AlongSlices):
         self._patience.setInterval(_STALE_MS)
         self._patience.timeout.connect(self.update)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumHeight(_RULER + _FLAGS + 64)
+        self.setMinimumHeight(_RULER + _FLAGS + 50)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     # -- what is drawn --------------------------------------------------------------------
@@ -130,7 +132,7 @@ class PathPlot(AlongSlices):
 
     def sizeHint(self) -> QSize:
         """Wide and low."""
-        return QSize(300, _RULER + _FLAGS + 76)
+        return QSize(300, _RULER + _FLAGS + _CURVE)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Draw it in this size."""

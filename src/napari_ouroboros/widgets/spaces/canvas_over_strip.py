@@ -11,7 +11,7 @@ from napari_ouroboros.widgets.scene import Scene
 from napari_ouroboros.widgets.straighten import StripView
 
 #: Of the height of both, for the strip's picture; and between which heights in pixels.
-_SHARE, _LEAST, _MOST = 0.14, 58, 200
+_SHARE, _LEAST, _MOST = 0.14, 44, 200
 
 
 class StripSection(Fold):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 SMALLER, SHARE = 381, 0.388
 #: Of the height of the right column, for the tasks below the straightened view: while that is
 #: not in front, and while it is.
-TASKS, TASKS_FLIPPED = 0.275, 0.175
+TASKS, TASKS_FLIPPED = 0.38, 0.31
 #: What differs by more pixels than this, the user has dragged.
 _DRAGGED = 8
 

@@ -11,6 +11,7 @@ from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.controls import (
     Banner,
     EmptyState,
+    Pages,
     ScrollDock,
     named,
     wrapping_label,
@@ -57,9 +58,14 @@ class StraightenDock(ScrollDock):
         self._better: int | None = None
         self.column.addWidget(self.banner)
         self.column.addWidget(self.state)
-        self.section("Slices", self.slices, self.advice, self.take_mip)
-        self.section("Layers", self.layers)
-        self.section("To a file", self.run)
+        self.pages = Pages("parts of Straighten")
+        self.pages.add(
+            "Slices", "How slices are cut; the preview follows.",
+            self.slices, self.advice, self.take_mip,
+        )  # fmt: skip
+        self.pages.add("Layers", "What is straightened: layers, and ids of them.", self.layers)
+        self.pages.add("To a file", "Write the straightened volume.", self.run)
+        self.column.addWidget(self.pages)
         self.advice.hide()
         self.take_mip.hide()
         self.take_mip.clicked.connect(self._take_mip)

@@ -36,7 +36,7 @@ class SliceForm(QWidget):
         self._volume: Any = None
         self.width_px = self._pixels("width", "Columns of a slice, in pixels.")
         self.height_px = self._pixels("height", "Rows of a slice, in pixels.")
-        self.width_nm, self.height_nm = QLabel(), QLabel()
+        self.size_nm = QLabel()
         self.pitch = LengthField("Pixel size", "How large a pixel of a slice is in the tissue.")
         self.spacing = LengthField("Distance between slices", "Along the curve.")
         self.mip = named(
@@ -68,8 +68,9 @@ class SliceForm(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Width", _beside(self.width_px, self.width_nm))
-        form.addRow("Height", _beside(self.height_px, self.height_nm))
+        # One line for both: a low dock shows the whole form.
+        form.addRow("Width × height", _beside(self.width_px, QLabel("×"), self.height_px))
+        form.addRow("", self.size_nm)
         form.addRow("Pixel size", self.pitch)
         form.addRow("Distance between slices", self.spacing)
         form.addRow("Mip", self.mip)
@@ -132,11 +133,10 @@ class SliceForm(QWidget):
             self.spacing.nm = settings.spacing_nm
         if settings.adaptive_radius_nm not in (None, self.radius.nm):
             self.radius.nm = settings.adaptive_radius_nm
-        for label, pixels in (
-            (self.width_nm, settings.width),
-            (self.height_nm, settings.height),
-        ):
-            label.setText("" if pitch is None else length_text(pixels * pitch))
+        sides = (settings.width, settings.height)
+        self.size_nm.setText(
+            "" if pitch is None else " × ".join(length_text(pixels * pitch) for pixels in sides)
+        )
 
     def _pixels(self, name: str, tooltip: str) -> QSpinBox:
         box = named(QSpinBox(), name, tooltip)
@@ -193,10 +193,11 @@ class SliceForm(QWidget):
         settings.adaptive_radius_nm = radius
 
 
-def _beside(control: QWidget, label: QLabel) -> QWidget:
+def _beside(*widgets: QWidget) -> QWidget:
     row = QWidget()
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(control, 1)
-    layout.addWidget(label)
+    layout.setSpacing(4)
+    for widget in widgets:
+        layout.addWidget(widget, 0 if isinstance(widget, QLabel) else 1)
     return row
