@@ -182,12 +182,15 @@ class Person:
         while above is not None:
             if isinstance(above, Pages) and above.bar.currentIndex() != above.page_of(widget):
                 self.turn_to(above)
-                bar, at = above.bar, above.page_of(widget)
-                wait_until(resting(bar), "the tabs to be there for a click")
-                self.click_at(lambda: bar.mapToGlobal(bar.tabRect(at).center()))
-                wait_until(lambda: bar.currentIndex() == at, "the part of the dock")
+                self._click_tab(above, above.page_of(widget))
                 return
             above = above.parentWidget()
+
+    def _click_tab(self, pages: Pages, at: int) -> None:
+        bar = pages.bar
+        wait_until(resting(bar), "the tabs to be there for a click")
+        self.click_at(lambda: bar.mapToGlobal(bar.tabRect(at).center()))
+        wait_until(lambda: bar.currentIndex() == at, "the part of the dock")
 
     def click_at(
         self, place: Callable[[], QPoint], button: str = "left", hold: str = "", times: int = 1

@@ -121,12 +121,12 @@ def test_labels_go_home_and_are_shown(window: Any, qtbot: Any, tmp_path: Path) -
     coarse = entry.map.exactness(np.array([2 * STEP] * 3)).text
     qtbot.waitUntil(lambda: home.promise.text() == coarse, timeout=20000)
     qtbot.mouseClick(home.job.button, CLICK)
-    qtbot.waitUntil(lambda: "Shown in its place" in dock.banner.text, timeout=30000)
+    qtbot.waitUntil(lambda: "Shown over the volume" in dock.banner.text, timeout=30000)
     layer = next(x for x in window.layers if x.name == "nerve (backprojected)")
     np.testing.assert_array_equal(
         pyramid_of(layer).volume.read(0), truth_of(entry, window, tmp_path / "truth", 1)
     )
-    assert "Home in" in home.job.status.text()
+    assert "voxels labelled, in" in home.job.status.text()
     assert "voxels" in home.job.status.text()
     assert "about" in home.job.cost.text()
     # Again, some ids only, into a file that is there: asked, and left alone on no.

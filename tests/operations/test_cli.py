@@ -307,7 +307,7 @@ def test_conflicts_are_counted_and_masked(shell: Shell, scene: Scene, tmp_path: 
     ).worked()  # fmt: skip
     _, contested = map_.locate(voxels())
     assert contested.sum() > 1000
-    assert f"{contested.sum():,} voxels were claimed by several slices" in done.out
+    assert f"{contested.sum():,} voxels lie in more than one slice" in done.out
     mask = read_tensorstore(tmp_path / "conflicts")
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, contested)

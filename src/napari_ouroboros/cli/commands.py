@@ -101,8 +101,8 @@ def backproject(options: argparse.Namespace) -> None:
     ]
     if report.voxels_contested:
         lines.append(
-            f"{report.voxels_contested:,} voxels were claimed by several slices; the nearest "
-            "centre line got them"
+            f"{report.voxels_contested:,} voxels lie in more than one slice; each took the label "
+            "of the slice whose centre line is nearest"
         )
     if report.voxels_between_traces:
         lines.append(f"{report.voxels_between_traces:,} voxels had labels of several traces")

@@ -87,7 +87,7 @@ class CheckReport:
                 f"measured: volume -> straightened -> volume {_share(self.volume_agreement)} of "
                 f"{self.voxels:,} voxels unchanged; straightened -> volume -> straightened "
                 f"{_share(self.drawn_agreement)} of {self.samples:,} samples unchanged; "
-                f"{self.voxels_contested:,} voxels contested",
+                f"{self.voxels_contested:,} voxels lie in more than one slice",
             ]
         )
 

@@ -158,5 +158,8 @@ def size_text(n_bytes: int) -> str:
 
 
 def time_text(n_bytes: int, bytes_per_second: float | None) -> str:
-    """How long so many bytes take, only from a rate that was measured: else a dash."""
-    return "–" if not bytes_per_second else f"about {duration_text(n_bytes / bytes_per_second)}"
+    """How long so many bytes take, to be added to a line; "" where no rate was measured yet."""
+    if not bytes_per_second:
+        return ""
+    seconds = n_bytes / bytes_per_second
+    return "; about a second" if seconds < 1.5 else f"; about {duration_text(seconds)}"

@@ -132,11 +132,11 @@ def test_carried_over_with_an_exact_report(bench: Bench, tmp_path: Path) -> None
 
 
 def test_what_the_report_says() -> None:
-    assert carry_text(CarryReport(5, 0, 0, 6)) == "all 5 labelled voxels were carried over."
+    assert carry_text(CarryReport(5, 0, 0, 6)) == "all 5 labelled samples were carried over."
     assert carry_text(CarryReport(0, 0, 0, 0)).startswith("nothing was painted")
     text = carry_text(CarryReport(90_000, 10_000, 3, 88_000, (7, 300)))
     assert text == (
-        "90,000 of 100,000 labelled voxels were carried over, 10,000 lost (3 of them where "
+        "90,000 of 100,000 labelled samples were carried over, 10,000 lost (3 of them where "
         "another label came to lie); nothing is left of label 7, 300."
     )
 

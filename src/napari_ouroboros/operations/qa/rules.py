@@ -153,8 +153,8 @@ def _of_geometry(checks: GeometryChecks, rules: Rules, reasons: list[list[str]])
     if rules.fold:
         for k in np.flatnonzero(checks.folds):
             reasons[k].append(
-                f"folds: the curve bends so much that its slices meet (curvature x reach is "
-                f"{checks.fold[k]:.2f}, and 1 or more folds)"
+                f"folds: the curve bends so much here that the slice meets its neighbours (fold "
+                f"{checks.fold[k]:.2f}; from 1 on slices meet)"
             )
     if rules.outside and checks.samples_outside is not None:
         for k in np.flatnonzero(checks.samples_outside):
@@ -251,7 +251,7 @@ def _of_round_trip(checks: RoundTripChecks, rules: Rules, reasons: list[list[str
     if rules.contested is not None:
         for k in np.flatnonzero(checks.contested > rules.contested):
             reasons[k].append(
-                f"{_percent(checks.contested[k])} of its voxels belong to other slices, too"
+                f"{_percent(checks.contested[k])} of its voxels lie in other slices, too"
             )
     if rules.agreement is not None:
         lost = 1 - checks.agreement

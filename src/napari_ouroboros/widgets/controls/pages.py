@@ -57,7 +57,11 @@ class Pages(QWidget):
     def page_of(self, widget: QWidget) -> int:
         """Return the number of the page that holds a widget; -1: none does."""
         return next(
-            (i for i, page in enumerate(self._pages) if page is widget or page.isAncestorOf(widget)),
+            (
+                i
+                for i, page in enumerate(self._pages)
+                if page is widget or page.isAncestorOf(widget)
+            ),
             -1,
         )
 
@@ -66,9 +70,8 @@ class Pages(QWidget):
         at = self.page_of(widget)
         if at >= 0:
             self.bar.setCurrentIndex(at)
+            show_soon(self.bar)
 
     def _turned(self, at: int) -> None:
         for i, page in enumerate(self._pages):
             page.setVisible(i == at)
-        if 0 <= at < len(self._pages):
-            show_soon(self.bar, self._pages[at])

@@ -52,9 +52,13 @@ class BackprojectDock(ScrollDock):
         self.column.addWidget(self.banner)
         self.column.addWidget(self.state)
         self.pages = Pages("parts of Backproject")
-        self.pages.add("Labels", "Make labels, and fill the slices between.", self.labels)
-        self.pages.add("Bring home", "Write labels in the volume's own voxels.", self.home)
-        self.pages.add("Points", "Points of the straightened view, in the volume.", self.points)
+        self.pages.add(
+            "Labels", "Make or load labels, and fill the slices between painted ones.", self.labels
+        )
+        self.pages.add("Bring home", "Write labels into voxels of the original volume.", self.home)
+        self.pages.add(
+            "Points", "Points of the straightened view, at their places in the volume.", self.points
+        )
         self.labels.add_option(self.live)
         self.column.addWidget(self.pages)
         self.live.toggled.connect(self._toggle)

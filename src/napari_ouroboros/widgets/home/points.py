@@ -71,7 +71,7 @@ class Brought:
         parts = [f"{n:,} point{'' if n == 1 else 's'}"]
         if out:
             verb = "lies" if out == 1 else "lie"
-            parts.append(f"{out:,} {verb} outside the straightened volume and stayed there")
+            parts.append(f"{out:,} {verb} outside the slices and stayed where they are")
         if self.n_traces > 1:
             parts.append("the trace has changed between them: each along the one it was set along")
         return "; ".join(parts)

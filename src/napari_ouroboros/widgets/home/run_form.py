@@ -61,7 +61,7 @@ class HomeForm(QWidget):
             QComboBox(), "labels to bring home", "Which labels of the straightened view go home."
         )
         self.destination = Destination(self, "Backproject", "labels", FORMATS)
-        named(self.destination.format, "bring home as", "What the result is.")
+        named(self.destination.format, "bring home as", "What the result is written as.")
         self.mip = named(
             QComboBox(), "mip of the result", "The level of the volume whose voxels are labelled."
         )
@@ -72,13 +72,15 @@ class HomeForm(QWidget):
         self.pyramid = named(
             QCheckBox("Coarser levels, too"),
             "coarser levels, too",
-            "Write the volume's coarser levels as well, each voxel by majority.",
+            "Write the volume's coarser levels as well; each of their voxels has the label that most "
+            "of the fine voxels in it have.",
         )
         self.keep_problem = wrapping_label()
         self.promise = wrapping_label()
         self.job = JobRow(
             "Backproject",
-            "Bring the labels home along their own trace; the result is shown in its place.",
+            "Write the labels into the voxels of the volume, each along the trace it was painted "
+            "on. The result is shown over the volume.",
             "Backprojecting",
         )
         self.notices = wrapping_label()
@@ -94,7 +96,7 @@ class HomeForm(QWidget):
         inside = QWidget()
         inside.setLayout(more)
         # A low dock: what is seldom changed is folded away, and the button is in sight.
-        self.more = Fold("Level, ids", open_=False)
+        self.more = Fold("Mip, ids, coarser levels", open_=False)
         self.more.add(inside)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -228,7 +230,7 @@ class HomeForm(QWidget):
         if volume is None:
             return "Open a volume first.", None
         if not entries:
-            return "Make labels in the straightened view, or load some, first.", None
+            return "Make labels in the straightened view first, or load some.", None
         widest = max((entry.array.dtype for entry in entries), key=lambda dtype: dtype.itemsize)
         try:
             keep = ids_of(self.keep.text(), widest)
@@ -291,4 +293,4 @@ class HomeForm(QWidget):
         self.failed.emit(error)
 
     def _shown(self, result: HomeResult, layer: Layer) -> None:
-        self.said.emit(f"Shown in its place: {layer.name}")
+        self.said.emit(f"Shown over the volume: {layer.name}")

@@ -122,8 +122,8 @@ class HomeCost:
     def text(self, bytes_per_second: float | None = None) -> str:
         """One line; time only from a rate that was measured."""
         return (
-            f"{self.chunks:,} chunks, up to {size_text(self.bytes_to_write)} to write; "
-            f"time: {time_text(self.bytes_to_write, bytes_per_second)}"
+            f"{self.chunks:,} chunks, at most {size_text(self.bytes_to_write)} to write"
+            f"{time_text(self.bytes_to_write, bytes_per_second)}"
         )
 
 
@@ -156,13 +156,20 @@ class HomeRuns(FileRuns[HomeRequest]):
         if not report.voxels_labelled:
             self.outcome = f"{what_is_empty(result.request.keep or None).capitalize()}."
             return
-        parts = [f"{report.voxels_labelled:,} voxels in {report.chunks_written:,} chunks"]
+        chunks = "1 chunk" if report.chunks_written == 1 else f"{report.chunks_written:,} chunks"
+        line = f"{report.voxels_labelled:,} voxels labelled, in {chunks} ({report.seconds:.3g} s)."
         if report.voxels_contested:
-            parts.append(f"{report.voxels_contested:,} contested: the nearest slice won")
+            line += (
+                f" {report.voxels_contested:,} voxels lie in more than one slice; each took the "
+                "label of the slice whose centre line is nearest."
+            )
         if report.voxels_between_traces:
-            parts.append(f"{report.voxels_between_traces:,} that two labels claimed")
-        where = "" if result.request.path is None else f" to {report.path}"
-        self.outcome = f"Home in {report.seconds:.3g} s{where}: {'; '.join(parts)}."
+            line += (
+                f" {report.voxels_between_traces:,} voxels had labels along two traces; each took "
+                "that of the nearest."
+            )
+        where = "" if result.request.path is None else f"Written to {report.path}: "
+        self.outcome = f"{where}{line}"
 
     def _note_failure(self, error: Exception) -> None:
         cancelled = isinstance(error, Cancelled)

@@ -71,8 +71,8 @@ class LabelsForm(QWidget):
         self.new = named(
             QToolButton(),
             "new labels",
-            "Begin labels with nothing painted, for the slices of the present trace. Ids up to "
-            "2^64 - 1; the arrow offers smaller types.",
+            "Begin an empty Labels layer in the straightened view. Ids go up to 2^64 - 1; the "
+            "arrow offers smaller types.",
         )
         self.new.setText("New labels")
         # napari's theme gives a tool button no ground: it would look less of a button than those
@@ -92,7 +92,7 @@ class LabelsForm(QWidget):
         self.load = named(
             QPushButton("Load…"),
             "load labels",
-            "Labels of a file or a folder, by the recipe that lies beside it.",
+            "Labels of a file or a folder, with the recipe that lies beside it.",
         )
         self.list = named(
             QListWidget(), "labels", "All labels of this window. Click: paint in these."
@@ -101,20 +101,22 @@ class LabelsForm(QWidget):
         self.carry = named(
             QPushButton("Carry over"),
             "carry labels over",
-            "Make labels for the present trace of these: what was painted stays in its place in "
-            "the volume. What is lost is counted; the old labels stay.",
+            "Copy these labels to the present trace: what was painted keeps its place in the "
+            "volume. What does not fit is counted; the old labels stay.",
         )
         self.back = named(
             QPushButton("Back to that trace"),
             "back to that trace",
-            "Let the trace and the slices be as they were when these labels were painted. Undo "
-            "in the Trace dock takes it back.",
+            "Make the trace and the slices what they were when these labels were painted. Undo in "
+            "the Trace dock takes it back.",
         )
         self.remove = named(
             QPushButton("Remove"), "remove labels", "Take these labels out of the window."
         )
         self.undo = named(
-            QPushButton("Bring back"), "undo removing or adding", "Undo what was done last here."
+            QPushButton("Bring back"),
+            "undo removing or adding",
+            "Take back what was added or removed last here.",
         )
         self.ids = named(
             QLineEdit(), "ids to interpolate", "Only these ids, such as: 1, 300. Empty: all."
@@ -122,8 +124,8 @@ class LabelsForm(QWidget):
         self.ids.setPlaceholderText("ids: all")
         self.job = JobRow(
             "Interpolate between slices",
-            "Fill the slices between those that are painted, each id by itself. Undo in the "
-            "labels takes it back.",
+            "Fill the slices between painted ones, each id by itself. Undo (Ctrl-Z) in the "
+            "straightened view takes it back.",
             "Labels",
         )
         self._lay_out()
@@ -228,7 +230,9 @@ class LabelsForm(QWidget):
         busy = f"{self._book.running} is still going on." if self._book.running else ""
         no_map = state.problem if state.map is None else ""
         none = "" if entry is not None else "Make or load labels first."
-        here = "These are the labels of the present trace." if entry and entry.is_shown else ""
+        here = (
+            "These labels belong to the present trace already." if entry and entry.is_shown else ""
+        )
         away = EARLIER.split(";")[0] + "." if entry and not entry.is_shown else ""
         for widget, why in (
             (self.new, no_map),

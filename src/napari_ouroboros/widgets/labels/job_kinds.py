@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.volumes.labels.label_array import LabelArray
     from napari_ouroboros.widgets.labels.book import LabelsBook
     from napari_ouroboros.widgets.labels.filling import Filling
+
+_CARRIED = re.compile(r" carried over(?: \d+)?$")
 
 
 class LabelWork:
@@ -96,7 +100,13 @@ class LabelWork:
             if not self.is_here(array):
                 return
             kept = trace if book.scene.live.state.map is new else None
-            made = book.add(array, new, f"{entry.name} carried over", trace=kept, select=True)
+            made = book.add(
+                array,
+                new,
+                carried_name(entry.name, [other.name for other in book.entries]),
+                trace=kept,
+                select=True,
+            )
             book.said.emit(f"{made.name}: {carry_text(report)}")
 
         book.jobs.start("Carrying labels over", work, done, self._failed)
@@ -131,10 +141,10 @@ class LabelWork:
             self._filling = None
             filling.end(keep=True)
             book.said.emit(
-                f"Filled {voxels:,} voxels between painted slices; undo in the labels takes all "
-                "of them back."
+                f"Filled {voxels:,} samples between painted slices; one undo takes all of them "
+                "back."
                 if voxels
-                else "There was nothing to fill: paint a label in two slices that are apart."
+                else "Nothing to fill: paint a label in two slices with unpainted ones between."
             )
 
         def failed(error: Exception) -> None:
@@ -258,15 +268,22 @@ class LabelWork:
             book.failed.emit(error)
 
 
+def carried_name(name: str, there: Iterable[str]) -> str:
+    """Return a free name: "labels carried over"; of that, "labels carried over 2", and so on."""
+    base = f"{_CARRIED.sub('', name)} carried over"
+    taken = set(there)
+    return next(new for n in count(1) if (new := f"{base} {n}" if n > 1 else base) not in taken)
+
+
 def carry_text(report: CarryReport) -> str:
     """What was carried over and what was not, in plain words."""
     total = report.carried + report.lost
     if not total:
         return "nothing was painted, so there was nothing to carry over."
     if not report.lost:
-        return f"all {total:,} labelled voxels were carried over."
+        return f"all {total:,} labelled samples were carried over."
     text = (
-        f"{report.carried:,} of {total:,} labelled voxels were carried over, {report.lost:,} lost"
+        f"{report.carried:,} of {total:,} labelled samples were carried over, {report.lost:,} lost"
     )
     if report.contested:
         text += f" ({report.contested:,} of them where another label came to lie)"

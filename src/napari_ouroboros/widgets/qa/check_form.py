@@ -41,10 +41,10 @@ class CheckForm(QWidget):
             "Checking the image",
         )
         self.round_trip = JobRow(
-            "Check the round trip",
-            "Follow samples of every slice to their voxels and back, and find out where several "
-            "slices claim the same voxel. Nothing is read.",
-            "Checking the round trip",
+            "Check the way home and back",
+            "Follow samples of every slice to their voxels and back, and find voxels that lie in "
+            "more than one slice. Nothing is read.",
+            "Checking the way home and back",
         )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -55,9 +55,9 @@ class CheckForm(QWidget):
         self.round_trip.run.connect(qa.check_round_trip)
         self.links = [
             JobLink(self.image, qa.image, "slices", "Checking the image",
-                    "All slices have been looked at.", self.failed.emit),
+                    "Done: all slices were read.", self.failed.emit),
             JobLink(self.round_trip, qa.round_trip, "parts", "Following samples",
-                    "All slices have been followed.", self.failed.emit),
+                    "Done: all slices were followed.", self.failed.emit),
         ]  # fmt: skip
         tab_order(
             self.image.button, self.image.cancel_button,

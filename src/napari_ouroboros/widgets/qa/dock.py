@@ -52,11 +52,14 @@ class QaDock(ScrollDock):
         self.column.addWidget(self.state)
         self.pages = Pages("parts of QA")
         self.pages.add(
-            "Plot", "One value per slice, along the path.", self.path.quantity, self.path.plot
+            "Plot",
+            "One value per slice, along the path; why slices are suspicious.",
+            self.path.quantity,
+            self.path.plot,
         )
-        self.pages.add("Check", "What is found out on demand.", self.checks)
+        self.pages.add("Check", "Checks that take a while: press a button.", self.checks)
         self.pages.add("Table", "All slices, and their marks.", self.path.row, self.path.table)
-        self.pages.add("Measure", "Labels in the tissue's own units.", self.measures)
+        self.pages.add("Measure", "Length, volume and diameter of labels.", self.measures)
         for widget in (self.slice, self.lost, self.pages):
             self.column.addWidget(widget)
         self.lost.hide()
@@ -65,6 +68,7 @@ class QaDock(ScrollDock):
         self.checks.failed.connect(self._failed)
         self.measures.failed.connect(self._failed)
         self.measures.picked.connect(self.path.show_profile)
+        self.measures.opened.connect(self._show_plot)
         for form in (self.checks, self.measures):
             for link in form.links:
                 self.at_end(link.close)
@@ -97,8 +101,11 @@ class QaDock(ScrollDock):
         self.slice.setVisible(not none)
         lost = self.scene.qa.book.lost
         which = "1 mark has" if lost == 1 else f"{lost} marks have"
-        self.lost.setText(f"{which} no slice: the trace does not pass there any more.")
+        self.lost.setText(f"{which} no slice: the trace does not pass their places any more.")
         self.lost.setVisible(lost > 0)
+
+    def _show_plot(self) -> None:
+        self.pages.turn_to(self.path.plot)
 
     def _failed(self, error: Exception) -> None:
         self.banner.show_exception(error)

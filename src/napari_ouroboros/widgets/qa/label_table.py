@@ -13,13 +13,23 @@ from napari_ouroboros.widgets.qa.quantities import Unit, value_text
 #: Attribute of `LabelMeasures`, title, unit, what it is.
 _COLUMNS: tuple[tuple[str, str, Unit, str], ...] = (
     ("label", "label", "", "Id of the label."),
-    ("length_nm", "length", "nm", "Along the curve: of the path that its slices stand for."),
-    ("volume_nm3", "volume", "nm3", "In the original volume, weighted with det J."),
-    ("area_nm2", "mean area", "nm2", "Of its sections, mean along the path."),
-    ("diameter_nm", "mean diameter", "nm", "Of circles of the sections' areas."),
+    (
+        "length_nm",
+        "length",
+        "nm",
+        "Along the curve, from its first slice to its last, gaps left out.",
+    ),
+    (
+        "volume_nm3",
+        "volume",
+        "nm3",
+        "In the original volume; where the path bends, samples on the outer side count for more.",
+    ),
+    ("area_nm2", "mean area", "nm2", "Of the label in a slice, mean along the path."),
+    ("diameter_nm", "mean diameter", "nm", "Of circles of the same areas."),
     ("diameter_min_nm", "smallest", "nm", "The smallest diameter."),
     ("diameter_max_nm", "largest", "nm", "The largest diameter."),
-    ("perimeter_nm", "mean perimeter", "nm", "Of the sections' outlines."),
+    ("perimeter_nm", "mean perimeter", "nm", "Of the outlines in the slices."),
     ("slices", "slices", "count", "How many slices hold it."),
 )
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

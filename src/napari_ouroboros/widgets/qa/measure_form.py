@@ -35,6 +35,8 @@ class MeasureForm(QWidget):
 
     #: The user has picked a label.
     picked = Signal()
+    #: The user wants to see it in the plot.
+    opened = Signal()
     #: It has failed: the exception.
     failed = Signal(object)
 
@@ -50,13 +52,13 @@ class MeasureForm(QWidget):
         self.table = TableView(
             LabelTable(),
             "measured labels",
-            "Click a label: its profile can be drawn above.",
-            widths=(60, 76, 92),
+            "Click a label: the plot can show it along the path. Double click: see it there.",
+            widest=("0" * 10, "0000.00 µm"),
         )
         self.write = named(
             QPushButton("Write CSV…"),
             "write the measures",
-            "Write a line per label and slice; measures first what has changed.",
+            "Write one line per label and slice; what has changed is measured first.",
         )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -66,6 +68,7 @@ class MeasureForm(QWidget):
         self.job.run.connect(measuring.measure)
         self.write.clicked.connect(self._write)
         self.table.chosen.connect(self._chosen)
+        self.table.activated.connect(self._activated)
         self.links = [
             JobLink(self.job, measuring.job, "parts", "Measuring", "", self.failed.emit,
                     "Cancelled; nothing was written."),
@@ -113,7 +116,7 @@ class MeasureForm(QWidget):
         if report.slices_folding:
             found += (
                 f" {report.slices_folding:,} of the labelled slices fold: what lies behind the "
-                "fold counts no volume."
+                "fold is not counted in the volume."
             )
         if not measuring.is_current:
             found += (
@@ -126,6 +129,9 @@ class MeasureForm(QWidget):
     def _chosen(self, index: QModelIndex) -> None:
         self._scene.qa.measuring.label = self.labels.label_of(index.row())
         self.picked.emit()
+
+    def _activated(self, _index: QModelIndex) -> None:
+        self.opened.emit()
 
     def _write(self, *_: Any) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Write the measures", "measures.csv", "*.csv")

@@ -34,7 +34,7 @@ _SHOWN_EVERY = 0.25
 _MEMORY = 256 * 2**20
 #: Of a trace that is not shown, to find out whether saved marks are its own.
 _LINE_POINTS = 4000
-MAKING = "The slices are being made."
+MAKING = "The slices are being computed."
 NOTHING_SUSPICIOUS = "No slice is suspicious, as far as it has been checked."
 
 

@@ -42,7 +42,13 @@ class PathForm:
             SliceTable(),
             "all slices",
             "One row per slice. Click: go there in both canvases. A title sorts.",
-            widths=(52, 64, 150, 48, 100),
+            widest=(
+                "00000",
+                "0000.00 µm",
+                "labels off the centre (and 2 more)",
+                "good",
+                "comment" * 3,
+            ),
         )
         self.only = named(
             QCheckBox("Only suspicious"), "only suspicious slices", "Leave all others out."

@@ -62,7 +62,7 @@ class PathPlot(AlongSlices):
         self._patience.timeout.connect(self.update)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumHeight(_RULER + _FLAGS + 50)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
     # -- what is drawn --------------------------------------------------------------------
 

@@ -62,8 +62,8 @@ _Values = Callable[["Checks"], Any]
 _ALL: tuple[tuple[Quantity, _Values], ...] = (
     (
         Quantity("fold", "Fold (1: slices meet)", "fold", "",
-                 "Curvature times how far the slice reaches towards the centre of curvature: "
-                 "from 1 on it meets its neighbours.", line=1.0),
+                 "How far the slice reaches towards the inner side of the bend, as a share of the "
+                 "bend's radius: from 1 on it meets its neighbours.", line=1.0),
         lambda c: c.geometry.fold,
     ),
     (
@@ -88,7 +88,8 @@ _ALL: tuple[tuple[Quantity, _Values], ...] = (
     ),
     (
         Quantity("jump", "Jump from the slice before", "jump", "",
-                 "1 - correlation with the slice before: 0 where they look the same."),
+                 "How much the slice differs from the one before: 0 where they look the same, 1 "
+                 "where they have nothing in common (1 - correlation)."),
         lambda c: c.image and c.image.jump,
     ),
     (
@@ -111,14 +112,15 @@ _ALL: tuple[tuple[Quantity, _Values], ...] = (
         lambda c: c.labels and c.labels.edge_samples,
     ),
     (
-        Quantity("agreement", "Round-trip agreement", "round trip", "share",
-                 "Share of the samples that find themselves again: to their voxel and back.",
+        Quantity("agreement", "Samples that come back", "come back", "share",
+                 "Share of the samples that come back to themselves along the way to "
+                 "their voxel and back.",
                  from_zero=False),
         lambda c: c.round_trip and c.round_trip.agreement,
     ),
     (
-        Quantity("contested", "Contested voxels", "contested", "share",
-                 "Share of the voxels that other slices claim, too."),
+        Quantity("contested", "Voxels in several slices", "in several", "share",
+                 "Share of the slice's voxels that lie in other slices, too (contested voxels)."),
         lambda c: c.round_trip and c.round_trip.contested,
     ),
 )  # fmt: skip

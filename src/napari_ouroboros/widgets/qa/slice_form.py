@@ -37,7 +37,7 @@ class SliceForm(QWidget):
             f"Go to the previous suspicious slice ({keys.PREVIOUS_SUSPICIOUS}).",
         )
         self.next = named(
-            QPushButton("suspicious  ▶"),
+            QPushButton("suspicious ▶"),
             "next suspicious slice",
             f"Go to the next suspicious slice ({keys.NEXT_SUSPICIOUS}).",
         )
@@ -108,7 +108,7 @@ class SliceForm(QWidget):
         known = qa.is_current and k < n
         mark = qa.marks.get(k) if known and qa.marks is not None else None
         count = len(qa.suspicious)
-        self.next.setText(f"{count:,} suspicious  ▶" if count else "suspicious  ▶")
+        self.next.setText(f"{count:,} suspicious ▶" if count else "suspicious ▶")
         for button in (self.previous, self.next):
             set_ready(button, known and count > 0, "No slice is suspicious so far.")
         for button, verdict in ((self.good, "good"), (self.bad, "bad")):

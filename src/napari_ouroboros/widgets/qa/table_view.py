@@ -11,7 +11,8 @@ from napari_ouroboros.widgets.controls import named
 
 #: Between so many rows it is high, before it is scrolled.
 _LEAST_ROWS, _MOST_ROWS = 2, 6
-_COLUMN = 84
+#: The longest number with its unit; pixels around a text, and for the arrow of a sorted column.
+_NUMBER, _MARGINS, _ARROW = "0.00000 µm³", 14, 12
 
 
 class TableView(QTableView):
@@ -21,8 +22,8 @@ class TableView(QTableView):
     ----------
     model : QAbstractTableModel
     name, tooltip : str
-    widths : sequence of int
-        Of the first columns, in pixels.
+    widest : sequence of str
+        What the first columns have to hold; the others hold a number with its unit.
     """
 
     #: The user has chosen a row: an index in it.
@@ -33,13 +34,12 @@ class TableView(QTableView):
         model: QAbstractTableModel,
         name: str,
         tooltip: str,
-        widths: Sequence[int] = (),
+        widest: Sequence[str] = (),
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         named(self, name, tooltip)
         self._marking = False
-        self._widths = tuple(widths)
         model.setParent(self)
         model.modelReset.connect(self.updateGeometry)
         self.setModel(model)
@@ -58,12 +58,30 @@ class TableView(QTableView):
         rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
         columns = self.horizontalHeader()
         columns.setHighlightSections(False)
-        columns.setDefaultSectionSize(_COLUMN)
-        for i, width in enumerate(self._widths[: model.columnCount()]):
-            columns.resizeSection(i, width)
+        self._widest = tuple(widest)
+        self._wide: list[str] = []
+        model.modelReset.connect(self._fit)
+        self._fit()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         selection = self.selectionModel()
         selection.currentChanged.connect(self._current_changed)
+
+    def _fit(self) -> None:
+        """Columns wide enough for their titles and what they hold; not again where the user drags.
+
+        Thousands of rows are not asked: that takes Qt longer than a person waits.
+        """
+        model, header = self.model(), self.horizontalHeader()
+        across = Qt.Orientation.Horizontal
+        titles = [str(model.headerData(i, across)) for i in range(model.columnCount())]
+        if titles == self._wide:
+            return
+        self._wide = titles
+        metrics = self.fontMetrics()
+        for i, title in enumerate(titles):
+            holds = self._widest[i] if i < len(self._widest) else _NUMBER
+            text = max(metrics.horizontalAdvance(holds), metrics.horizontalAdvance(title) + _ARROW)
+            header.resizeSection(i, text + _MARGINS)
 
     def sizeHint(self) -> QSize:
         """A few rows high; the rest is scrolled to."""

@@ -198,7 +198,9 @@ class SessionForm(QWidget):
             self.noticed.emit(True)  # it takes a while: how far it is, and Cancel
         self.bar.setRange(0, total)
         self.bar.setValue(done)
-        self.bar.setFormat(f"{self._filing.doing}: {done:,} of {total:,} {unit}")
+        # How many megabytes there are says something; how many steps of ours there are does not.
+        how_far = f"{done:,} of {total:,} MB" if unit == "MB" else f"{done / max(total, 1):.0%}"
+        self.bar.setFormat(f"{self._filing.doing}: {how_far}")
 
     def _say(self, line: str) -> None:
         self.label.setText(line)

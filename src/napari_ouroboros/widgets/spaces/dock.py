@@ -31,6 +31,7 @@ from napari_ouroboros.widgets.spaces.own_context import keep_window_to_own_conte
 from napari_ouroboros.widgets.spaces.position_bar import PositionBar
 from napari_ouroboros.widgets.spaces.room import Room
 from napari_ouroboros.widgets.spaces.second_window import open_in_window
+from napari_ouroboros.widgets.spaces.status_hint import StatusHint
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -80,6 +81,7 @@ class StraightDock(QWidget):
         self._narrow: list[NarrowControls | OwnButtons] = []
         self.links = LinkedSpaces(self.scene)
         self.panels: SidePanels | None = None
+        self.hint: StatusHint | None = None
         #: Whether the straightened space has the width, the focus and the left column.
         self.in_front = False
         #: What the user gave each space, where that is not what it is given by itself.
@@ -124,6 +126,7 @@ class StraightDock(QWidget):
             window = self.main_window
             if window is not None:
                 self.panels = SidePanels(window, self.view)
+                self.hint = StatusHint(window, (self.scene.viewer, self.scene.straight))
                 self._narrow = self._narrow_controls(window)
                 keep_window_to_own_context(window)
                 on_window_closed(window, self.scene.viewer, self.disconnect_all)
@@ -150,6 +153,8 @@ class StraightDock(QWidget):
         self.menu.close_links()
         if self.panels is not None:
             self.panels.close()
+        if self.hint is not None:
+            self.hint.close()
         self.view.close()
         let_go(self.scene.straight)
 

@@ -43,6 +43,8 @@ def to_straightened(dock: StraightDock, straightened: bool) -> None:
         _remember(dock)
     dock.in_front = straightened
     panels.show_space(straightened)
+    if dock.hint is not None:
+        dock.hint.show_space(straightened)
     share_room(dock)
     # The canvas itself takes keys; both models' keys work where the focus is.
     (dock.view if straightened else main_view(window)).canvas.native.setFocus()

@@ -94,8 +94,8 @@ class Cost:
         total = self.bytes_to_fetch + self.bytes_to_write
         return (
             f"{self.slices:,} slices, {self.chunks:,} chunks, {size_text(self.bytes_to_fetch)} "
-            f"to fetch, {size_text(self.bytes_to_write)} to write; "
-            f"time: {time_text(total, bytes_per_second)}"
+            f"to fetch, {size_text(self.bytes_to_write)} to write"
+            f"{time_text(total, bytes_per_second)}"
         )
 
 

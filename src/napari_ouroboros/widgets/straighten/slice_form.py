@@ -142,6 +142,7 @@ class SliceForm(QWidget):
         box = named(QSpinBox(), name, tooltip)
         box.setRange(1, _MOST_PIXELS)
         box.setSuffix(" px")
+        box.setMinimumWidth(64)
         # Not at each digit: 1, 15 and 150 would be three maps.
         box.setKeyboardTracking(False)
         box.setAlignment(Qt.AlignmentFlag.AlignRight)
