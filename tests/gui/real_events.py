@@ -179,7 +179,7 @@ class Person:
     def turn_to(self, widget: QWidget) -> None:
         """Click the tabs behind which a control of a dock is, if it is behind others."""
         above = widget.parentWidget()
-        while above is not None:
+        while above is not None and not above.isWindow():
             if isinstance(above, Pages) and above.bar.currentIndex() != above.page_of(widget):
                 self.turn_to(above)
                 self._click_tab(above, above.page_of(widget))

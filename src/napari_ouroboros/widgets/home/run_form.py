@@ -72,8 +72,8 @@ class HomeForm(QWidget):
         self.pyramid = named(
             QCheckBox("Coarser levels, too"),
             "coarser levels, too",
-            "Write the volume's coarser levels as well; each of their voxels has the label that most "
-            "of the fine voxels in it have.",
+            "Write the volume's coarser levels as well; each of their voxels has the label that "
+            "most of the fine voxels in it have.",
         )
         self.keep_problem = wrapping_label()
         self.promise = wrapping_label()
