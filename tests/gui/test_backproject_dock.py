@@ -52,6 +52,7 @@ def opened(viewer: Any) -> BackprojectDock:
     dock = BackprojectDock(viewer)
     viewer.window.add_dock_widget(dock, name="Backproject")
     wait_until(dock.isVisible, "the dock")
+    dock.pages.turn_to(dock.home)
     return dock
 
 

@@ -37,6 +37,11 @@ class Mark:
     verdict: Verdict
     comment: str = ""
 
+    @property
+    def said(self) -> tuple[tuple[float, float, float], Verdict, str]:
+        """What somebody has said of a place; its slice is only where that lies at the moment."""
+        return self.centre_nm, self.verdict, self.comment
+
 
 @dataclass(frozen=True)
 class CarriedMarks:

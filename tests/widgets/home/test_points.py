@@ -109,7 +109,7 @@ def test_points_outside_are_counted_and_stay(bench: Any, model: Any) -> None:
     svu = np.vstack([SVU, [[-0.6, 3, 3], [n, 3, 3]]])
     layer = points(bench, svu, features={"n": range(6)})
     _, home, brought = bring(bench, model, layer)
-    assert brought.text == ("4 points; 2 lie outside the straightened volume and stayed there")
+    assert brought.text == ("4 points; 2 lie outside the slices and stayed where they are")
     np.testing.assert_allclose(nm_of(home), bench.map.to_volume(SVU), atol=1e-6)
     assert home.features["n"].tolist() == [0, 1, 2, 3]
     layer.data = svu[4:]

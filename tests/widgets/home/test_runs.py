@@ -280,7 +280,7 @@ def test_what_became_of_it_in_a_line(bench: Any, runs: Any, tmp_path: Path) -> N
     assert runs.outcome == "The result is empty: no label lies within the volume."
     run(bench, runs, request(bench, painted(bench), path=tmp_path / "home", keep=(3, 4)))
     report = runs.events[-1][1].report
-    assert f"{report.voxels_labelled:,} voxels in {report.chunks_written} chunks" in runs.outcome
+    assert f"{report.voxels_labelled:,} voxels labelled, in {report.chunks_written}" in runs.outcome
     assert str(tmp_path / "home") in runs.outcome
     run(bench, runs, request(bench, entry, path=tmp_path / "other", keep=(3, 4)))
     assert "no label among those to keep (3, 4)" in runs.outcome

@@ -18,7 +18,7 @@ from napari_ouroboros.operations.carry_labels import CarryReport, carry_labels
 from napari_ouroboros.operations.interpolate_labels import interpolate_labels
 from napari_ouroboros.session import WorkingFolder
 from napari_ouroboros.volumes.labels.label_array import LabelArray
-from napari_ouroboros.widgets.labels.job_kinds import carry_text
+from napari_ouroboros.widgets.labels.job_kinds import carried_name, carry_text
 
 BIG = 2**63
 
@@ -131,6 +131,14 @@ def test_carried_over_with_an_exact_report(bench: Bench, tmp_path: Path) -> None
     assert bench.book.entries == [entry]
 
 
+def test_what_is_carried_over_again_gets_a_number() -> None:
+    assert carried_name("nerve", ["nerve"]) == "nerve carried over"
+    first = ["nerve", "nerve carried over"]
+    assert carried_name("nerve carried over", first) == "nerve carried over 2"
+    assert carried_name("nerve", [*first, "nerve carried over 2"]) == "nerve carried over 3"
+    assert carried_name("nerve carried over 2", first) == "nerve carried over 2"
+
+
 def test_what_the_report_says() -> None:
     assert carry_text(CarryReport(5, 0, 0, 6)) == "all 5 labelled samples were carried over."
     assert carry_text(CarryReport(0, 0, 0, 0)).startswith("nothing was painted")
@@ -196,7 +204,7 @@ def test_interpolated_and_undone_at_once(bench: Bench) -> None:
     assert told
     assert edits
     filled = np.count_nonzero(wanted) - np.count_nonzero(before)
-    assert f"{filled:,} voxels" in bench.said[-1]
+    assert f"{filled:,} samples" in bench.said[-1]
     entry.layer.undo()
     np.testing.assert_array_equal(entry.array[:], before)
     entry.layer.redo()
@@ -218,7 +226,7 @@ def test_nothing_to_fill(bench: Bench) -> None:
     undone = len(entry.layer._undo_history) if entry.layer is not None else -1
     bench.book.interpolate(entry)
     bench.settle()
-    assert "nothing to fill" in bench.said[-1]
+    assert "Nothing to fill" in bench.said[-1]
     assert entry.layer is not None
     assert len(entry.layer._undo_history) == undone
     assert entry.layer.editable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,21 @@ def test_looking_is_no_edit(painted: Any, what: str) -> None:
     LOOKS[what](painted)
     painted.settle()
     assert painted.work.changes == before
+
+
+def test_marks_that_find_their_slice_are_no_edit(painted: Any) -> None:
+    """As when a session was opened: the slices are known later than the marks."""
+    book = painted.scene.qa.book
+    (mark,) = book.saved()
+    book.bring_back([replace(mark, slice=mark.slice + 1)], trace(painted), None)
+    painted.settle()
+    before = painted.work.changes
+    book.show(trace(painted), painted.scene.qa.map)
+    painted.settle()
+    assert [each.slice for each in book.saved()] == [mark.slice]
+    assert painted.work.changes == before
+    painted.scene.qa.set_comment(mark.slice, "torn")
+    assert painted.work.changes > before
 
 
 def test_a_volume_alone_is_no_work(windows: Callable[[], Any]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_ouroboros.errors import OuroborosError, one_line
+from napari_ouroboros.errors import Cancelled, OuroborosError, one_line
 from napari_ouroboros.operations.marks import Mark, slices_at
 from napari_ouroboros.operations.qa import (
     Checks,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Strokes are gathered so long (seconds) before their slices are looked at again.
 _PATIENCE = 0.15
+#: Of new slices the pictures come first: threads that calculate slow each other and the window.
+_REST = 0.25
 NO_LABELS = "There are no labels: paint some, or load them, and their checks appear here."
 LOOKING = "The labels are being looked at."
 
@@ -188,6 +190,8 @@ class LiveChecks:
         is_new = geometry is None
 
         def run(token: Token) -> Found:
+            if is_new and token.wait(_REST):
+                raise Cancelled("there are other slices already")
             known = geometry or geometry_checks(slices.map, slices.volume, slices.mip)
             labels, why = before, sentence
             if of_labels:

@@ -98,7 +98,8 @@ class Edits:
             [id(model) for model in scene.traces.traces],
             [(id(entry), entry.name) for entry in scene.labels.entries],
             [id(layer) for layer in scene.overlays.points.layers],
-            frozenset(scene.qa.saved_marks()),  # which is theirs is found out in time
+            # By what was said: in which slice of which trace that lies is found out in time.
+            frozenset(mark.said for mark in scene.qa.saved_marks()),
         )
         before, self._there = self._there, there
         if there != before:
