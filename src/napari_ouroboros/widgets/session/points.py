@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ouroboros.errors import OuroborosError, one_line
 from napari_ouroboros.session import FeatureEntry, PointEntry, PointsEntry
 from napari_ouroboros.widgets.home.point_maps import PointMaps
 from napari_ouroboros.widgets.spaces.helper_layer import add_quietly
@@ -92,8 +94,21 @@ def take_points(scene: Scene) -> tuple[TakenPoints, ...]:
     return tuple(TakenPoints.of(layer, points.maps_of(layer)) for layer in layers)
 
 
-def maps_of(entry: PointsEntry) -> list[Straightening]:
-    """Make the maps of an entry's recipes; not in the GUI thread."""
+def prepare_points(
+    entries: Sequence[PointsEntry],
+) -> tuple[list[tuple[PointsEntry, list[Straightening]]], tuple[PointsEntry, ...], list[str]]:
+    """Make the maps of the recipes of each; also what cannot be had, and why. In a worker."""
+    found, lost, problems = [], [], []
+    for entry in entries:
+        try:
+            found.append((entry, _maps_of(entry)))
+        except OuroborosError as error:
+            lost.append(entry)
+            problems.append(f"the points {entry.name!r} cannot be shown: {one_line(error)}")
+    return found, tuple(lost), problems
+
+
+def _maps_of(entry: PointsEntry) -> list[Straightening]:
     from napari_ouroboros.geometry import recipe
 
     name = f"a recipe of the points {entry.name!r}"

@@ -27,7 +27,7 @@ from napari_ouroboros.session import (
 from napari_ouroboros.session.half_done import take_back
 from napari_ouroboros.widgets.session.capture import Waiting
 from napari_ouroboros.widgets.session.looks import LabelsLook, look_arguments
-from napari_ouroboros.widgets.session.points import maps_of, show_points
+from napari_ouroboros.widgets.session.points import prepare_points, show_points
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -111,17 +111,10 @@ def prepare(
             lost_labels.append(entry)
             problems.append(f"the labels {entry.name!r} cannot be shown: {one_line(error)}")
         report(len(document.sources) + number + 1, total)
-    points, lost_points = [], []
-    for layer in document.points:
-        _check(token)
-        try:
-            points.append((layer, maps_of(layer)))
-        except OuroborosError as error:
-            lost_points.append(layer)
-            problems.append(f"the points {layer.name!r} cannot be shown: {one_line(error)}")
-    missing = Waiting(tuple(lost), (), tuple(lost_labels), tuple(lost_points))
+    points, lost_points, why = prepare_points(document.points)
+    missing = Waiting(tuple(lost), (), tuple(lost_labels), lost_points)
     taken_back = tuple(entry.name for entry in document.labels if entry.store in stores)
-    problems = [*half_written, *problems]
+    problems = [*half_written, *problems, *why]
     return Ready(document, layers, labels, points, missing, tuple(problems), taken_back)
 
 

@@ -186,12 +186,11 @@ class Work:
 
     def _is_worth_keeping(self) -> bool:
         scene = self._scene()
-        return scene is not None and (
-            bool(scene.labels.entries)
-            or any(len(model.state) for model in scene.traces.traces)
-            or any(len(layer.data) for layer in scene.overlays.points.layers)
-            or bool(scene.qa.saved_marks())
-        )
+        if scene is None:
+            return False
+        points = (len(layer.data) for layer in scene.overlays.points.layers)
+        traces = (len(model.state) for model in scene.traces.traces)
+        return bool(scene.labels.entries or scene.qa.saved_marks() or any(traces) or any(points))
 
     def _ask_tell(self) -> None:
         if not self._tell_asked:
