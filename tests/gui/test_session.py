@@ -31,7 +31,6 @@ from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets import streaming
 from napari_ouroboros.widgets.open import OpenDock, recent
 from napari_ouroboros.widgets.scene import scene_of
-from napari_ouroboros.widgets.session.jobs import Job
 from napari_ouroboros.widgets.spaces import arrange
 from napari_ouroboros.widgets.spaces.closing import watch_of
 from napari_ouroboros.widgets.straighten import StraightenDock
@@ -415,7 +414,7 @@ def test_saved_is_what_stopped_jobs_leave(traced: Make, into: Make, tmp_path: Pa
 
     at = traced()
     job = Slow()
-    at.work.jobs.add(Job("work on labels", job))
+    at.work.jobs.add(job)
     into(tmp_path / "a")
     at.close_as_a_user()
     at.answer(KINDS.Save)
@@ -508,6 +507,8 @@ def test_unsaved_work_is_discarded_when_told_to(traced: Make, window: Make) -> N
 class Slow:
     """A job that stops when the test lets it."""
 
+    called = "a backprojection"
+
     def __init__(self) -> None:
         self.running, self.cancelled, self.closed = True, False, False
 
@@ -521,7 +522,7 @@ class Slow:
 def test_running_jobs_are_asked_about_and_end_before_the_window(window: Make) -> None:
     at, job = At(window()), Slow()
     at.watch  # noqa: B018 - there from now on
-    remove = at.work.jobs.add(Job("a backprojection", job))
+    remove = at.work.jobs.add(job)
     at.close_as_a_user()
     assert at.asked().text() == "A backprojection is running: stop it and close?"
     at.answer(KINDS.Cancel)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from psygnal import Signal
 
-from napari_ouroboros.errors import Cancelled, Notice
-from napari_ouroboros.widgets.background import Either, Token, Worker
+from napari_ouroboros.errors import Notice
+from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.controls.rate import duration_text
+from napari_ouroboros.widgets.job import Job
 
 if TYPE_CHECKING:
-    from napari_ouroboros.operations.plan import Cancel
+    from napari_ouroboros.operations.plan import Cancel, Progress
     from napari_ouroboros.widgets.background import Deliver
 
 
@@ -36,7 +37,7 @@ class Request(Protocol):
 R = TypeVar("R", bound=Request)
 
 
-class FileRuns(Generic[R]):
+class FileRuns(Job, Generic[R]):
     """Estimates and runs, one at a time, in threads.
 
     Parameters
@@ -45,6 +46,8 @@ class FileRuns(Generic[R]):
         Brings results to the GUI thread; all signals are emitted there.
     name : str
         Of the threads.
+    called : str
+        As in a sentence: "a backprojection".
 
     Attributes
     ----------
@@ -58,24 +61,16 @@ class FileRuns(Generic[R]):
     cost_changed = Signal(object)
     #: Why a run would fail, and what a run would only notice: one line each.
     warned = Signal(str)
-    progressed = Signal(int, int)
     #: A run has ended well: its report.
     finished = Signal(object)
     #: A run has failed, or was cancelled (`Cancelled`): the error.
     failed = Signal(object)
 
-    def __init__(self, deliver: Deliver, name: str) -> None:
-        self._deliver = deliver
+    def __init__(self, deliver: Deliver, name: str, called: str) -> None:
+        super().__init__(name, deliver, called)
         self._estimates = Worker(f"{name}-cost", deliver)
-        self._runs = Worker(name, deliver, keep_all=True)
-        self._token: Token | None = None
         self.cost: Any = None
         self.bytes_per_second: float | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether a run goes on."""
-        return self._token is not None
 
     def estimate(self, request: R) -> None:
         """Find out what a run would cost; `cost_changed` and `warned` follow."""
@@ -101,53 +96,24 @@ class FileRuns(Generic[R]):
 
     def start(self, request: R) -> None:
         """Run; nothing that looks finished is left unless it ends well."""
-        if self.running:
-            return
 
-        def report(done: int, total: int) -> None:
-            self._deliver(lambda: self._progressed(done, total))
-
-        # Not the worker's own token: of what that one cancels nobody is told.
-        stop = self._token = Token()
-
-        def run(closed: Token) -> tuple[Any, float] | Cancelled:
+        def run(progress: Progress, cancel: Cancel) -> tuple[Any, float]:
             start = time.monotonic()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Notice)  # said with the cost
-                try:
-                    ended, n_bytes = request.run(report, Either(stop, closed))
-                except Cancelled as error:
-                    return error
-            return ended, n_bytes / max(time.monotonic() - start, 1e-3)
+                report, n_bytes = request.run(progress, cancel)
+            return report, n_bytes / max(time.monotonic() - start, 1e-3)
 
-        def done(found: tuple[Any, float] | Cancelled) -> None:
-            self._token = None
-            if isinstance(found, Cancelled):
-                self.failed.emit(found)
-                return
+        def done(found: tuple[Any, float]) -> None:
             self.bytes_per_second = found[1]
             self.finished.emit(found[0])
 
-        def failed(error: Exception) -> None:
-            self._token = None
-            self.failed.emit(error)
-
-        self._runs.submit(run, done, failed)
-
-    def cancel(self) -> None:
-        """Ask the run to stop; `failed` follows."""
-        if self._token is not None:
-            self._token.set()
+        self.do(run, done, self.failed.emit)
 
     def close(self, seconds: float = 0.0) -> bool:
         """Stop everything; nothing is told any more. Wait so long; whether all has ended."""
-        self.cancel()
         self._estimates.close()  # told at once; both are waited for
-        return all([self._runs.close(seconds), self._estimates.close(seconds)])
-
-    def _progressed(self, done: int, total: int) -> None:
-        if self.running:
-            self.progressed.emit(done, total)
+        return all([super().close(seconds), self._estimates.close(seconds)])
 
 
 def size_text(n_bytes: int) -> str:

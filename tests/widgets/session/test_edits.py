@@ -12,7 +12,7 @@ import pytest
 from small_disk import small_disk
 
 from napari_ouroboros.session import abandoned, recovery_folder
-from napari_ouroboros.widgets.session.jobs import Job, RunningJobs
+from napari_ouroboros.widgets.session.jobs import RunningJobs
 
 
 @pytest.fixture
@@ -237,7 +237,8 @@ def test_saved_work_leaves_nothing(window: Any, tmp_path: Any) -> None:
 
 
 class Runs:
-    def __init__(self, running: bool) -> None:
+    def __init__(self, called: str, running: bool) -> None:
+        self.called = called
         self.running, self.cancelled, self.closed = running, 0, 0
 
     def cancel(self) -> None:
@@ -248,14 +249,21 @@ class Runs:
 
 
 def test_jobs_by_name() -> None:
-    jobs, one, other = RunningJobs(), Runs(True), Runs(False)
-    remove = jobs.add(Job("a backprojection", one))
-    jobs.add(Job("a straightening", other))
+    jobs, one, other = RunningJobs(), Runs("a backprojection", True), Runs("work on labels", False)
+    remove = jobs.add(one)
+    jobs.add(other)
     assert jobs.running == ["a backprojection"]
+    assert jobs.question("close") == "A backprojection is running: stop it and close?"
     jobs.cancel()
     assert (one.cancelled, other.cancelled) == (1, 0)
     remove()
     remove()
     assert jobs.running == []
+    assert jobs.question("close") == ""
     jobs.close()
     assert (one.closed, other.closed) == (0, 1)
+    for called in ("work on labels", "a table of slices", "a measurement"):
+        jobs.add(Runs(called, True))
+    assert jobs.question("open") == (
+        "Work on labels, a table of slices and a measurement are running: stop them and open?"
+    )

@@ -13,7 +13,6 @@ from napari_ouroboros.widgets.background import Token, Worker
 from napari_ouroboros.widgets.home.points import HomePoints
 from napari_ouroboros.widgets.home.results import HomeResults
 from napari_ouroboros.widgets.home.runs import HomeRuns
-from napari_ouroboros.widgets.session.jobs import Job
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -54,7 +53,7 @@ class HomeOverlays:
         self._scene = weakref.ref(scene)
         self.runs = HomeRuns(scene.deliver)
         # Who closes the window is asked first.
-        self._no_job = scene.work.jobs.add(Job("a backprojection", self.runs))
+        self._no_job = scene.work.jobs.add(self.runs)
         self.results = HomeResults(scene, self.runs)
         self.points = HomePoints(scene)
         self._viewer = weakref.ref(scene.viewer)

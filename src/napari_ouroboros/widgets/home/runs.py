@@ -145,7 +145,7 @@ class HomeRuns(FileRuns[HomeRequest]):
     """
 
     def __init__(self, deliver: Deliver) -> None:
-        super().__init__(deliver, "ouroboros-backproject")
+        super().__init__(deliver, "ouroboros-backproject", "a backprojection")
         #: What became of the last run, in a line.
         self.outcome = ""
         self.finished.connect(self._note_end)

@@ -14,12 +14,11 @@ from psygnal import Signal
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.widgets.labels.history import History, Step
 from napari_ouroboros.widgets.labels.job_kinds import LabelWork
-from napari_ouroboros.widgets.labels.jobs import AskedAbout, LabelJobs
+from napari_ouroboros.widgets.labels.jobs import LabelJobs
 from napari_ouroboros.widgets.labels.making import NewLabels
 from napari_ouroboros.widgets.labels.showing import Showing
 from napari_ouroboros.widgets.labels.straight_labels import StraightLabels, make_layer
 from napari_ouroboros.widgets.labels.watching import Bound, Watch
-from napari_ouroboros.widgets.session.jobs import Job
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -66,7 +65,7 @@ class LabelsBook:
         self._deliver = scene.deliver
         self.entries: list[StraightLabels] = []
         self.jobs = LabelJobs(scene.deliver)
-        scene.work.jobs.add(Job("work on labels", AskedAbout(self.jobs)))
+        scene.work.jobs.add(self.jobs)
         self._work = LabelWork(self)
         self._bound: dict[StraightLabels, Bound] = {}
         self._new = NewLabels(self, self._work.is_here)
@@ -107,7 +106,7 @@ class LabelsBook:
     @property
     def running(self) -> str:
         """What is being done at length; "" where nothing is."""
-        return self.jobs.running
+        return self.jobs.title
 
     @property
     def idle(self) -> bool:

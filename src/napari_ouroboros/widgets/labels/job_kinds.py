@@ -52,7 +52,7 @@ class LabelWork:
         """See `LabelsBook.load`."""
         book, new_store = self.book, self.book.scene.work.new_store
 
-        def work(cancel: Cancel, progress: Progress) -> tuple[LabelArray, Straightening]:
+        def work(progress: Progress, cancel: Cancel) -> tuple[LabelArray, Straightening]:
             from napari_ouroboros.widgets.labels.copying import load_labels
 
             array, map_ = load_labels(path, recipe, new_store, cancel, progress)
@@ -81,7 +81,7 @@ class LabelWork:
         traces = book.scene.traces
         trace = None if traces.active is None else traces.active.state
 
-        def work(cancel: Cancel, progress: Progress) -> tuple[LabelArray, CarryReport]:
+        def work(progress: Progress, cancel: Cancel) -> tuple[LabelArray, CarryReport]:
             from napari_ouroboros.operations.carry_labels import carry_labels
             from napari_ouroboros.volumes.labels.label_array import LabelArray
             from napari_ouroboros.widgets.labels.copying import new_array
@@ -126,7 +126,7 @@ class LabelWork:
         filling = Filling(entry.layer)
         self._filling = entry, filling
 
-        def work(cancel: Cancel, progress: Progress) -> int:
+        def work(progress: Progress, cancel: Cancel) -> int:
             held = entry.array.snapshot_to(session.new_store())
             with filling.noted(session.folder().path, entry.array, held, cancel):
                 return filling.compute(entry.array, ids, between, deliver, cancel, progress)
@@ -161,7 +161,7 @@ class LabelWork:
         if map_ is None:
             raise UserError(state.problem)
 
-        def work(cancel: Cancel, progress: Progress) -> LabelArray:
+        def work(progress: Progress, cancel: Cancel) -> LabelArray:
             from napari_ouroboros.widgets.labels.copying import copy_labels
 
             return copy_labels(data, map_, name, new_store, cancel, progress)
@@ -189,7 +189,7 @@ class LabelWork:
     ) -> None:
         book, session = self.book, self.book.scene.work
 
-        def work(cancel: Cancel, progress: Progress) -> LabelArray:
+        def work(progress: Progress, cancel: Cancel) -> LabelArray:
             from napari_ouroboros.widgets.labels.copying import write_over
 
             folder = session.folder().path
@@ -205,7 +205,7 @@ class LabelWork:
         """See `LabelsBook.duplicate`."""
         book, new_store = self.book, self.book.scene.work.new_store
 
-        def work(cancel: Cancel, progress: Progress) -> LabelArray:
+        def work(progress: Progress, cancel: Cancel) -> LabelArray:
             return entry.array.snapshot_to(new_store())
 
         def done(array: LabelArray) -> None:
@@ -221,7 +221,7 @@ class LabelWork:
         if map_ is None:
             raise UserError(state.problem)
 
-        def work(cancel: Cancel, progress: Progress) -> LabelArray:
+        def work(progress: Progress, cancel: Cancel) -> LabelArray:
             from napari_ouroboros.widgets.labels.copying import merge_labels
 
             return merge_labels(arrays, new_store, cancel, progress)
@@ -254,10 +254,10 @@ class LabelWork:
 
     def _soon(self, start: Callable[[], None]) -> None:
         self._waiting.append(start)
-        self._go_on(self.book.running)
+        self._go_on()
 
-    def _go_on(self, running: str) -> None:
-        if not running and self._waiting:
+    def _go_on(self) -> None:
+        if self._waiting and not self.book.running:
             self._waiting.pop(0)()
 
     def _failed(self, error: Exception) -> None:

@@ -9,7 +9,7 @@ from qtpy.compat import isalive
 
 from napari_ouroboros.errors import Cancelled
 from napari_ouroboros.widgets.controls import JobRow
-from napari_ouroboros.widgets.qa.job import Job
+from napari_ouroboros.widgets.job import Job
 
 
 class JobLink:

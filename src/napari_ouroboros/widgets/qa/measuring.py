@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_ouroboros.widgets.qa.job import Job
+from napari_ouroboros.widgets.qa.job import Check
 
 if TYPE_CHECKING:
     from napari_ouroboros.operations.measure_report import MeasureReport, SliceMeasures
@@ -27,7 +27,7 @@ class Measuring:
 
     Attributes
     ----------
-    job : Job
+    job : Check
         The measurement, or the writing of its table.
     report : MeasureReport or None
         What was found last, of
@@ -40,7 +40,8 @@ class Measuring:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
-        self.job = Job("ouroboros-measure", scene.deliver)
+        self.job = Check("ouroboros-measure", scene.deliver, "a measurement")
+        scene.work.jobs.add(self.job)
         self.report: MeasureReport | None = None
         self.entry: StraightLabels | None = None
         #: Counts what was painted in each; a report is of one count.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_ouroboros.operations.qa import following
-from napari_ouroboros.widgets.qa.job import Job
+from napari_ouroboros.widgets.qa.job import Check
 from napari_ouroboros.widgets.qa.live_checks import NO_LABELS, Found, LiveChecks, Slices
 from napari_ouroboros.widgets.qa.mark_book import MarkBook
 from napari_ouroboros.widgets.qa.measuring import Measuring
@@ -50,7 +50,7 @@ class QaModel:
     ----------
     book : MarkBook
         The marks of all traces.
-    image, round_trip, table : Job
+    image, round_trip, table : Check
         The checks on demand, and the writing of the table of all slices.
     measuring : Measuring
     """
@@ -65,9 +65,11 @@ class QaModel:
         self._scene = weakref.ref(scene)
         self.book = MarkBook()
         self.live_checks = LiveChecks(scene.deliver)
-        self.image = Job("ouroboros-check-image", scene.deliver)
-        self.round_trip = Job("ouroboros-check-round-trip", scene.deliver)
-        self.table = Job("ouroboros-table", scene.deliver)
+        self.image = Check("ouroboros-check-image", scene.deliver, "a check of the image")
+        self.round_trip = Check("ouroboros-follow", scene.deliver, "a check of the round trip")
+        self.table = Check("ouroboros-table", scene.deliver, "a table of slices")
+        # What the two checks find is in no file and no session: they may end unasked.
+        scene.work.jobs.add(self.table)
         self.measuring = Measuring(scene)
         self._deliver = scene.deliver
         self._trace: Any = None

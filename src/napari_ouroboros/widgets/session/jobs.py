@@ -1,14 +1,18 @@
-"""Work that goes on in a window, by name: what has to be asked about before the window closes."""
+"""Work that goes on in a window: what has to be asked about before the window closes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 
 class Runs(Protocol):
-    """What does work in threads, such as `FileRuns`."""
+    """What does work in threads, such as `widgets.job.Job`."""
+
+    @property
+    def called(self) -> str:
+        """As in a sentence: "a backprojection"."""
+        ...
 
     @property
     def running(self) -> bool:
@@ -24,28 +28,13 @@ class Runs(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """Something that may be running.
-
-    Attributes
-    ----------
-    name : str
-        As in a sentence: "a backprojection".
-    runs : Runs
-    """
-
-    name: str
-    runs: Runs
-
-
 class RunningJobs:
     """The jobs of a scene. In the GUI thread."""
 
     def __init__(self) -> None:
-        self._jobs: list[Job] = []
+        self._jobs: list[Runs] = []
 
-    def add(self, job: Job) -> Callable[[], None]:
+    def add(self, job: Runs) -> Callable[[], None]:
         """Add a job; call what is returned when it is no more."""
         self._jobs.append(job)
 
@@ -57,17 +46,29 @@ class RunningJobs:
 
     @property
     def running(self) -> list[str]:
-        """Names of those that go on."""
-        return [job.name for job in self._jobs if job.runs.running]
+        """What those that go on are called."""
+        return [job.called for job in self._jobs if job.running]
+
+    def question(self, then: str) -> str:
+        """Return the question whether they are stopped for something; "" where none goes on.
+
+        "A backprojection is running: stop it and close?", `then` being "close".
+        """
+        running = self.running
+        if not running:
+            return ""
+        what = " and ".join([", ".join(running[:-1]), running[-1]] if running[1:] else running)
+        verb, them = ("is", "it") if len(running) == 1 else ("are", "them")
+        return f"{what[0].upper()}{what[1:]} {verb} running: stop {them} and {then}?"
 
     def cancel(self) -> None:
         """Ask all that go on to stop."""
         for job in list(self._jobs):
-            if job.runs.running:
-                job.runs.cancel()
+            if job.running:
+                job.cancel()
 
     def close(self, seconds: float = 0.0) -> None:
         """End them all."""
         jobs, self._jobs = self._jobs, []
         for job in jobs:
-            job.runs.close(seconds)
+            job.close(seconds)

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 
-from napari_ouroboros.errors import Cancelled, SourceError
+from napari_ouroboros.errors import Cancelled, DestinationError, SourceError
 from napari_ouroboros.session import Autosave, SessionDocument, WorkingFolder
 from napari_ouroboros.widgets.session.capture import Captured, Recipes, Waiting, capture
 from napari_ouroboros.widgets.session.edits import Edits
@@ -381,8 +381,6 @@ def _store_in(folder: Path, store: Path) -> str | None:
 
 
 def _discard(folder: WorkingFolder) -> None:
-    from napari_ouroboros.errors import DestinationError
-
     try:
         folder.discard()
     except DestinationError:

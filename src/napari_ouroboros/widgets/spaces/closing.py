@@ -87,14 +87,10 @@ class _Watch(QObject):
         if self.question is not None or self._looks.isActive():
             return True
         work = scene_of(viewer).work
-        running = [*work.jobs.running]
+        running = work.jobs.question("close")
         if not running and not work.unsaved and not work.filing.busy:
             return False
-        parts = []
-        if running:
-            what = " and ".join(running)
-            verb = "is" if len(running) == 1 else "are"
-            parts.append(f"{what[0].upper()}{what[1:]} {verb} running: stop it and close?")
+        parts = [running] if running else []
         if work.filing.busy:
             parts.append(f"{work.filing.doing} the session is not finished: stop it and close?")
         if work.unsaved:

@@ -109,4 +109,4 @@ class StraightenRuns(FileRuns[Request]):
     """
 
     def __init__(self, deliver: Deliver) -> None:
-        super().__init__(deliver, "ouroboros-straighten")
+        super().__init__(deliver, "ouroboros-straighten", "a straightening")

@@ -18,7 +18,6 @@ from napari_ouroboros.widgets.controls import (
     wrapping_label,
 )
 from napari_ouroboros.widgets.controls.ending import calls_at_end
-from napari_ouroboros.widgets.session.jobs import Job
 from napari_ouroboros.widgets.straighten.result import ResultContent
 from napari_ouroboros.widgets.straighten.run import Cost, Request, StraightenRuns
 
@@ -92,8 +91,7 @@ class RunForm(QWidget):
         self._runs.warned.connect(self._warned)
         calls_at_end(self).append(self._runs.close)
         preview.scene.closing.connect(self._runs.close)
-        job = Job("a straightening", self._runs)
-        calls_at_end(self).append(preview.scene.work.jobs.add(job))
+        calls_at_end(self).append(preview.scene.work.jobs.add(self._runs))
         tab_order(
             self.layer, self.format, self.path, self.choose, self.job.button,
             self.job.cancel_button, self.toggle,

@@ -9,7 +9,8 @@ import pytest
 from tests.widgets.straighten.conftest import Loop
 
 from napari_ouroboros import Cancelled, UserError
-from napari_ouroboros.widgets.qa.job import Job
+from napari_ouroboros.widgets.job import Job
+from napari_ouroboros.widgets.qa.job import Check
 
 
 class Told:
@@ -17,7 +18,7 @@ class Told:
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
-        self.job = Job("test", loop.deliver)
+        self.job = Check("test", loop.deliver, "a test")
         self.all: list[Any] = []
         self.job.started.connect(lambda: self.all.append("started"))
         self.job.progressed.connect(lambda *x: self.all.append(x))
@@ -43,7 +44,7 @@ def test_a_result_comes_before_the_end_is_told(told: Told) -> None:
     assert told.job.start(run, lambda result: told.all.append(result))
     assert told.job.running
     told.wait()
-    assert told.all == ["started", (1, 2), (2, 2), 7, None]
+    assert [told.all[0], *told.all[-3:]] == ["started", (2, 2), 7, None]
 
 
 def test_one_at_a_time_and_again(told: Told) -> None:
@@ -109,3 +110,41 @@ def test_closed_it_says_nothing_more(told: Told) -> None:
     assert ended.wait(20)
     told.loop.turn()
     assert told.all in (["started"], ["started", (1, 1)])
+
+
+def test_what_was_stopped_may_still_fail(told: Told) -> None:
+    """Such as labels that cannot be put back: nobody must take that for a cancel that went well."""
+    job, failed = Job("test", told.loop.deliver, "a test"), []
+
+    def run(progress: Any, cancel: Any) -> None:
+        until_stopped(progress, cancel)
+        raise UserError("the disk is full")
+
+    assert job.do(run, lambda _: failed.append("never"), failed.append)
+    job.cancel()
+    told.loop.until(lambda: job.idle)
+    assert [str(x) for x in failed] == ["the disk is full"]
+    assert job.was_cancelled
+    job.close()
+
+
+def test_the_end_is_told_though_what_came_of_it_fails(told: Told) -> None:
+    told.job.start(lambda *_: 1, lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        told.wait()
+    assert told.all == ["started", None]
+    assert not told.job.running
+
+
+def test_progress_is_never_stuck(told: Told) -> None:
+    """However many reports come, one waits at a time, and the last one arrives."""
+
+    def run(progress: Any, _cancel: Any) -> None:
+        for n in range(5000):
+            progress(n, 5000)
+
+    for _ in range(3):
+        told.job.start(run, lambda _: None)
+        told.wait()
+        assert [x for x in told.all if isinstance(x, tuple)][-1] == (4999, 5000)
+        told.all.clear()
