@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.events import EventEmitter
-
 from napari_ouroboros.widgets.labels.stand_in import StandIn, needs_stand_in
+from napari_ouroboros.widgets.spaces.before_napari import BeforeNapari
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -51,11 +50,7 @@ class Showing:
         self._changed, self._failed = changed, failed
         self._shown: dict[StraightLabels, StandIn | None] = {}
         self.moving = False
-        # Before napari reads what is in the viewer by then: its own callbacks come before those of
-        # everybody else, but an emitter that is connected is one of them.
-        self._turning = EventEmitter(source=self, type_name="turning")
-        self._turning.connect(self._ndisplay_changed)
-        straight.dims.events.ndisplay.connect(self._turning, position="first")
+        self._turning = BeforeNapari(straight.dims.events.ndisplay, self._ndisplay_changed)
 
     @property
     def idle(self) -> bool:
@@ -91,7 +86,7 @@ class Showing:
 
     def close(self) -> None:
         """Stop following. Harmless when repeated."""
-        self._straight.dims.events.ndisplay.disconnect(self._turning)
+        self._turning.close()
         for stand_in in self._shown.values():
             if stand_in is not None:
                 stand_in.close()

@@ -9,6 +9,7 @@ from psygnal import Signal
 
 from napari_ouroboros.errors import UserError, one_line
 from napari_ouroboros.widgets.scene.live import NO_TRACE, NO_VOLUME
+from napari_ouroboros.widgets.spaces.before_napari import BeforeNapari
 from napari_ouroboros.widgets.straighten.carry import carried
 from napari_ouroboros.widgets.straighten.dimming import Dimming
 from napari_ouroboros.widgets.straighten.map_names import MapNames
@@ -68,7 +69,10 @@ class LivePreview:
         scene.place.slice_changed.connect(self._slice_changed)
         scene.settings.events.interpolation.connect(self._interpolation_changed)
         scene.straight.layers.events.removed.connect(self._straightened_removed)
-        scene.straight.dims.events.ndisplay.connect(self._ndisplay_changed)
+        # napari is to read neither the whole view in 3D, nor what lies in 2D as if it were 3D yet.
+        turned = scene.straight.dims.events.ndisplay
+        self._turning = BeforeNapari(turned, self._turns_to_3d)
+        turned.connect(self._turned_to_2d)
         scene.closing.connect(self.close)
         self.update()
 
@@ -203,14 +207,15 @@ class LivePreview:
         self._closed = True
         scene = self._scene()
         self._dimming.close()
+        self._turning.close()
         if scene is not None:
+            scene.straight.dims.events.ndisplay.disconnect(self._turned_to_2d)
             scene.live.changed.disconnect(self._live_changed)
             scene.live.requested.disconnect(self._map_requested)
             scene.volumes_changed.disconnect(self.update)
             scene.place.slice_changed.disconnect(self._slice_changed)
             scene.settings.events.interpolation.disconnect(self._interpolation_changed)
             scene.straight.layers.events.removed.disconnect(self._straightened_removed)
-            scene.straight.dims.events.ndisplay.disconnect(self._ndisplay_changed)
             scene.closing.disconnect(self.close)
             _previews.pop(scene, None)
         self._names.close()
@@ -356,9 +361,15 @@ class LivePreview:
         # Of the others nothing has changed: their pictures and results stay.
         self._cut(lambda x: x.live is None or x.live.picked != x.picks.as_set)
 
-    def _ndisplay_changed(self) -> None:
-        for shown in self._shown.values():
-            shown.show()
+    def _turns_to_3d(self, event: Any) -> None:
+        if event.value == 3:
+            for shown in self._shown.values():
+                shown.show()
+
+    def _turned_to_2d(self, event: Any) -> None:
+        if event.value == 2:
+            for shown in self._shown.values():
+                shown.show()
 
     def _map_requested(self) -> None:
         # The pictures are of yesterday from now on, though nobody can see that yet.
