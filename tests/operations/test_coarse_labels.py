@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.errors import Cancelled
 from napari_ouroboros.operations.coarse_labels import CoarseLabels
-from napari_ouroboros.volumes.labels.label_array import Change, LabelArray
+from napari_ouroboros.volumes.labels.label_array import LabelArray
+from napari_ouroboros.volumes.labels.label_changes import Change
 
 NEVER = threading.Event()
 

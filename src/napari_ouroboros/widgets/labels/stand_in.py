@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_ouroboros.operations.coarse_labels import CoarseLabels
@@ -79,7 +78,7 @@ class StandIn:
         def fill(token: Token) -> None:
             self._coarse.fill(token, lambda: deliver(self._more))
 
-        self._worker.submit(fill, partial(self._done, True), self._fail)
+        self._worker.submit(fill, self._done, self._fail)
 
     @property
     def idle(self) -> bool:
@@ -92,7 +91,7 @@ class StandIn:
             first = not self._written
             self._written += change.parts
         if first:
-            self._worker.submit(self._update, partial(self._done, False), self._fail)
+            self._worker.submit(self._update, self._done, self._fail)
 
     def close(self) -> None:
         """Follow no more; the look stays with the labels."""
@@ -127,13 +126,10 @@ class StandIn:
 
     def _more(self) -> None:
         if not self._closed:
-            self._refresh()
+            self.layer.refresh(extent=False, highlight=False, thumbnail=False)
 
-    def _done(self, thumbnail: bool, _result: None) -> None:
-        self._refresh(thumbnail)
-
-    def _refresh(self, thumbnail: bool = False) -> None:
-        self.layer.refresh(extent=False, highlight=False, thumbnail=thumbnail)
+    def _done(self, _result: None) -> None:
+        self.layer.refresh(extent=False, highlight=False)
 
     def _fail(self, error: Exception) -> None:
         self._failed(error)

@@ -97,5 +97,7 @@ class _Side:
         source, target = self._source(), self._target()
         if source is None or target is None or target.data is source.data:
             return
+        if "steps" in source.metadata.get("napari-ouroboros", {}):
+            return  # coarse, for three dimensions: those of its own window
         if not isinstance(target.data, LabelArray):
             target.data = source.data

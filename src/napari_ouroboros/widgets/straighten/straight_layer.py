@@ -101,6 +101,7 @@ class StraightLayer:
             self._show_coarse(content)
             return
         self.source.coarse.stop()
+        layer.metadata = {**layer.metadata, **self._metadata(content)}
         if layer.data is self._view and content.shape == self._view.content.shape:
             self._view.content = content
             self.refresh()
@@ -109,17 +110,16 @@ class StraightLayer:
             layer.data = self._view
         if tuple(layer.scale) != tuple(content.scale_nm):
             layer.scale = content.scale_nm
-        layer.metadata = {**layer.metadata, **self._metadata(content)}
 
     def _show_coarse(self, content: Content) -> None:
         """Three dimensions: an array in memory in place of the view, which would be far larger."""
         picture = self.source.coarse.show(content)
         data = picture.data if self._channel is None else picture.data[..., self._channel]
+        self.note(steps=picture.steps)
         # napari looks at both, one after the other: the smaller extent first.
         self.layer.data = data
         if tuple(self.layer.scale) != picture.scale_nm:
             self.layer.scale = picture.scale_nm
-        self.note(steps=picture.steps)
 
     def refresh_3d(self) -> None:
         """Show more of the whole."""
