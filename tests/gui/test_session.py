@@ -31,7 +31,7 @@ from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets import streaming
 from napari_ouroboros.widgets.open import OpenDock, recent
 from napari_ouroboros.widgets.scene import scene_of
-from napari_ouroboros.widgets.spaces import arrange
+from napari_ouroboros.widgets.spaces import StraightDock, arrange
 from napari_ouroboros.widgets.spaces.closing import watch_of
 from napari_ouroboros.widgets.straighten import StraightenDock
 from napari_ouroboros.widgets.trace import TraceDock
@@ -531,7 +531,7 @@ def test_running_jobs_are_asked_about_and_end_before_the_window(window: Make) ->
     at.answer(KINDS.Ok)
     assert job.cancelled
     # The window lives until the job has come to its end.
-    wait_until(lambda: at.watch._looks.isActive(), "the wait")
+    wait_until(lambda: at.watch.stopping.isActive(), "the wait")
     assert at.window.isVisible()
     at.close_as_a_user()
     assert at.watch.question is None
@@ -539,6 +539,81 @@ def test_running_jobs_are_asked_about_and_end_before_the_window(window: Make) ->
     at.wait_for_end()
     assert job.closed
     remove()
+
+
+def test_running_jobs_are_asked_about_before_another_session_is_opened(
+    traced: Make, into: Make, tmp_path: Path
+) -> None:
+    at, job = traced(), Slow()
+    into(tmp_path / "a.ouroboros")
+    at.form.save_button.click()
+    wait_until(lambda: at.work.file and not at.work.filing.busy, "the save")
+    at.work.jobs.add(job)
+
+    def asked() -> QMessageBox:
+        at.form.open_file(tmp_path / "a.ouroboros")
+        (box,) = [w for w in at.window.findChildren(QMessageBox) if w.isVisible()]
+        return box
+
+    text = "A backprojection is running: stop it and open a.ouroboros?"
+    box = asked()
+    assert box.text() == text
+    assert box.button(KINDS.Ok).text() == "Stop and open"
+    box.button(KINDS.Cancel).click()
+    assert not job.cancelled
+    asked().button(KINDS.Ok).click()
+    assert job.cancelled
+    # It is opened when the job has come to its end, and not before.
+    at.form.open_file(tmp_path / "a.ouroboros")
+    assert not [w for w in at.window.findChildren(QMessageBox) if w.isVisible()]
+    assert not at.work.filing.busy
+    job.running = False
+    wait_until(lambda: at.work.filing.busy, "the opening to begin")
+    wait_until(lambda: not at.work.filing.busy, "the opening", 60)
+    # With unsaved work it is one question; saved is what the stopped job leaves.
+    job.running, job.cancelled = True, False
+    at.scene.settings.width = 26
+    box = asked()
+    assert box.text() == f"{text} Save the work in this window before you open a.ouroboros?"
+    box.button(KINDS.Save).click()
+    assert job.cancelled
+    assert not at.work.filing.busy
+    at.scene.settings.width = 31
+    job.running = False
+    wait_until(lambda: at.work.filing.busy, "the save")
+    wait_until(lambda: not at.work.unsaved and not at.work.filing.busy, "the opening", 60)
+    assert read_session(tmp_path / "a.ouroboros").slices.width == 31
+
+
+def test_the_saving_of_labels_is_asked_about(traced: Make, tmp_path: Path) -> None:
+    at = traced()
+    arrange(at.viewer)
+    wait_until(lambda: at.scene.live.idle and at.scene.live.state.map, "the map")
+    at.scene.labels.new()
+    entry = wait_until(lambda: at.scene.labels.active, "the labels")
+    wait_until(lambda: entry.layer is not None, "their layer")
+    (dock,) = at.window.findChildren(StraightDock)
+    begun, real = threading.Event(), entry.array.read
+
+    def read(*args: Any) -> Any:
+        begun.set()
+        stopped.wait(20)
+        return real(*args)
+
+    stopped = threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entry.array, "read", read)
+        dock.menu.save(str(tmp_path / "nerve.tif"), [entry.layer])
+        wait_until(begun.is_set, "the saving")
+        dock.menu.save(str(tmp_path / "other.tif"), [entry.layer])
+        assert "other layers are being saved" in dock.bar.banner.text
+        at.close_as_a_user()
+        assert at.asked().text().startswith("The saving of layers is running: stop it and close?")
+        at.answer(KINDS.Discard)
+        assert at.window.isVisible()
+        stopped.set()
+        at.wait_for_end()
+    assert list(tmp_path.glob("*.tif")) == []
 
 
 def test_closed_while_a_straightening_runs(traced: Make, tmp_path: Path) -> None:

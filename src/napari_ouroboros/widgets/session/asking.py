@@ -84,7 +84,11 @@ def save(
 
 
 def ask(
-    parent: QWidget | None, text: str, unsaved: bool, answered: Callable[[Answer], object]
+    parent: QWidget | None,
+    text: str,
+    unsaved: bool,
+    answered: Callable[[Answer], object],
+    then: str = "close",
 ) -> QMessageBox:
     """Ask before something is lost, without waiting.
 
@@ -96,6 +100,8 @@ def ask(
         Whether there is something to save; else the work that goes on is stopped or not.
     answered : callable
         Called with the answer; closing the question is "cancel".
+    then : str
+        What is done after the work has been stopped.
     """
     box = QMessageBox(QMessageBox.Icon.Question, "napari-ouroboros", text, parent=parent)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -107,7 +113,7 @@ def ask(
         box.setDefaultButton(kinds.Save)
     else:
         box.setStandardButtons(kinds.Ok | kinds.Cancel)
-        box.button(kinds.Ok).setText("Stop and close")
+        box.button(kinds.Ok).setText(f"Stop and {then}")
         answers = {kinds.Ok: "stop"}
         box.setDefaultButton(kinds.Cancel)
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, 
 from napari_ouroboros.widgets.controls import Banner, named, set_ready, tab_order, wrapping_label
 from napari_ouroboros.widgets.session import asking
 from napari_ouroboros.widgets.session.recovery_offer import RecoveryOffer
+from napari_ouroboros.widgets.session.stopping import Stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ class SessionForm(QWidget):
     def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._work, self._filing = scene.work, scene.work.filing
+        self._stopping = Stopping(self, scene.work)
         #: As `titled` said last.
         self.title = ""
         #: Whether what goes wrong is said here.
@@ -114,27 +116,46 @@ class SessionForm(QWidget):
 
     def open_file(self, path: Path) -> None:
         """Open a session file; ask first if there is unsaved work."""
-        self._replace(f"Before {path.name} is opened:", partial(self._filing.open, path))
+        self._replace("open", path.name, partial(self._filing.open, path))
 
     def restore(self, one: Abandoned) -> None:
         """Bring unsaved work of another time back."""
-        self._replace("Before it is restored:", partial(self._filing.recover, one))
+        self._replace("restore", "it", partial(self._filing.recover, one))
 
-    def _replace(self, when: str, go_on: Callable[[], object]) -> None:
+    def _replace(self, verb: str, what: str, go_on: Callable[[], object]) -> None:
+        """Put something in the place of what is in the window; ask if that has an end by it."""
         self.banner.clear()
-        if not self._work.unsaved:
+        if self._stopping.isActive():
+            return
+        unsaved, running = self._work.unsaved, self._work.jobs.question(f"{verb} {what}")
+        if not unsaved and not running:
             go_on()
             return
+        parts = [running] if running else []
+        if unsaved:
+            parts.append(f"Save the work in this window before you {verb} {what}?")
+
+        def stopped(answer: asking.Answer, ended: bool) -> None:
+            if not ended:
+                self.banner.show_error(
+                    "What was to stop still goes on; try again when it has ended."
+                )
+                self._filing.look_for_unsaved()
+            elif answer == "save":
+                asking.save(self.window(), self._work, lambda saved: go_on() if saved else None)
+            elif self._work.unsaved and answer != "discard":
+                self._replace(verb, what, go_on)  # the user has gone on meanwhile
+            else:
+                go_on()
 
         def answered(answer: asking.Answer) -> None:
-            if answer == "save":
-                asking.save(self.window(), self._work, lambda saved: go_on() if saved else None)
-            elif answer == "discard":
-                go_on()
-            else:
+            if answer == "cancel":
                 self._filing.look_for_unsaved()  # what was offered is still there
+            else:
+                # What is stopped takes back what it has half done: saved is what is left then.
+                self._stopping.begin(partial(stopped, answer))
 
-        asking.ask(self.window(), f"{when} save the work in this window?", True, answered)
+        asking.ask(self.window(), " ".join(parts), unsaved, answered, verb)
 
     # Shown and hidden, as the dock is
 

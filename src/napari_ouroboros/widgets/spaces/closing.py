@@ -7,26 +7,23 @@ next start then.
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.qt import QtViewer
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMainWindow, QMessageBox
 
 from napari_ouroboros.widgets.scene import close_scene, scene_of
 from napari_ouroboros.widgets.session import asking
+from napari_ouroboros.widgets.session.stopping import Stopping
 from napari_ouroboros.widgets.session.window import SessionWindow
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 _NAME = "napari-ouroboros closing"
-#: Jobs that were asked to stop are waited for, their window open, this long.
-_WAIT_FOR_JOBS_S = 30.0
-_LOOK_MS = 30
 
 
 class _Watch(QObject):
@@ -45,9 +42,7 @@ class _Watch(QObject):
         #: The question that is shown.
         self.question: QMessageBox | None = None
         self._answer: asking.Answer = "cancel"
-        self._until = 0.0
-        self._looks = QTimer(self, interval=_LOOK_MS)
-        self._looks.timeout.connect(self._look)
+        self.stopping = Stopping(self, scene_of(viewer).work)
         self._session = SessionWindow(window, viewer)
         # napari closes its canvas first when a program closes the window.
         centre = window.centralWidget()
@@ -84,7 +79,7 @@ class _Watch(QObject):
         viewer = self._viewer()
         if self._sure or self._done or viewer is None:
             return False
-        if self.question is not None or self._looks.isActive():
+        if self.question is not None or self.stopping.isActive():
             return True
         work = scene_of(viewer).work
         running = work.jobs.question("close")
@@ -101,39 +96,20 @@ class _Watch(QObject):
 
     def _answered(self, answer: asking.Answer) -> None:
         self.question, self._answer = None, answer
-        viewer = self._viewer()
-        if viewer is None or answer == "cancel":
-            return
-        work = scene_of(viewer).work
-        work.jobs.cancel()
-        if work.filing.busy:
-            work.filing.cancel()
-        if answer == "save" and not work.jobs.running and not work.filing.busy:
-            asking.save(self._window(), work, self._saved)
-        else:
+        if answer != "cancel":
             # What is stopped takes back what it has half done: saved is what is left then.
-            self._wait()
+            self.stopping.begin(self._stopped)
 
     def _saved(self, saved: bool) -> None:
         if saved:
             self._answer = "stop"
-            self._wait()
+            self.stopping.begin(self._stopped)
 
-    def _wait(self) -> None:
-        """Let jobs come to their end, the window open and alive, then close it."""
-        self._until = time.monotonic() + _WAIT_FOR_JOBS_S
-        self._looks.start()
-
-    def _look(self) -> None:
+    def _stopped(self, _ended: bool) -> None:
         viewer = self._viewer()
         if viewer is None:
-            self._looks.stop()
             return
         work = scene_of(viewer).work
-        goes_on = bool(work.jobs.running) or work.filing.busy
-        if goes_on and time.monotonic() < self._until:
-            return
-        self._looks.stop()
         if work.unsaved and self._answer == "save":
             asking.save(self._window(), work, self._saved)
         elif work.unsaved and self._answer != "discard":
@@ -154,7 +130,7 @@ class _Watch(QObject):
         if self._done:
             return
         self._done = True
-        self._looks.stop()
+        self.stopping.stop()
         self._session.close()
         for reference in self._calls:
             call = reference()

@@ -10,12 +10,13 @@ from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QFileDialog, QMenu
 
 from napari_ouroboros.errors import OuroborosError, one_line
-from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.job import Job
 from napari_ouroboros.widgets.spaces import layer_actions
 from napari_ouroboros.widgets.spaces.helper_layer import is_helper
 from napari_ouroboros.widgets.spaces.second_window import open_in_window
 
 if TYPE_CHECKING:
+    from napari_ouroboros.operations.plan import Cancel, Progress
     from napari_ouroboros.widgets.controls import Banner
     from napari_ouroboros.widgets.labels import LabelsBook
     from napari_ouroboros.widgets.spaces.dock import StraightDock
@@ -38,7 +39,8 @@ class LayerMenu(QObject):
         self._scene = dock.scene
         self._banner = banner
         self._list = dock.view.layers
-        self._worker = Worker("ouroboros-save-layers", dock.scene.deliver, keep_all=True)
+        self.saving = Job("ouroboros-save-layers", dock.scene.deliver, "the saving of layers")
+        self._not_asked_about = dock.scene.work.jobs.add(self.saving)
         self._list.viewport().installEventFilter(self)
         # napari's own would be an array in memory, of whatever size, that no session keeps.
         button = dock.view.layerButtons.newLabelsButton
@@ -81,7 +83,8 @@ class LayerMenu(QObject):
     def close_links(self) -> None:
         """End what is being saved."""
         self._book.failed.disconnect(self._failed, missing_ok=True)
-        self._worker.close()
+        self._not_asked_about()
+        self.saving.close()
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Take the release of the right button; its press selects the layer, as napari does."""
@@ -137,14 +140,13 @@ class LayerMenu(QObject):
         """
         from napari.plugins.io import save_layers
 
-        self._banner.show_notice(f"Saving to {path} …")
         entry = self._book.entry_of(layers[0]) if len(layers) == 1 else None
 
-        def write(token: Token) -> list[str]:
+        def write(_progress: Progress, cancel: Cancel) -> list[str]:
             if entry is not None:
                 from napari_ouroboros.widgets.labels.saving import save_labels
 
-                return save_labels(path, entry.array, entry.map, token)
+                return save_labels(path, entry.array, entry.map, cancel)
             return list(save_layers(path, layers))
 
         def done(written: list[str]) -> None:
@@ -156,7 +158,10 @@ class LayerMenu(QObject):
         def failed(error: Exception) -> None:
             self._banner.show_error(one_line(error))
 
-        self._worker.submit(write, done, failed)
+        if self.saving.do(write, done, failed):
+            self._banner.show_notice(f"Saving to {path} …")
+        else:
+            self._banner.show_error("other layers are being saved; save these when that is done")
 
     def _failed(self, error: Exception) -> None:
         self._banner.show_exception(error)
