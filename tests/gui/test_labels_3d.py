@@ -22,7 +22,12 @@ from napari_ouroboros.widgets.spaces.second_window import open_in_window
 @pytest.fixture
 def large(make_napari_viewer: Callable[..., Any], tmp_path: Path) -> Iterator[SimpleNamespace]:
     """Labels of 14 million voxels with a tube in them, in front."""
-    viewer = open_window(make_napari_viewer, tmp_path)
+    found = with_labels(open_window(make_napari_viewer, tmp_path))
+    yield found
+    vars(found).clear()
+
+
+def with_labels(viewer: Any) -> SimpleNamespace:
     scene = scene_of(viewer)
     length = scene.live.state.map.curve.length
     scene.settings.width = scene.settings.height = 200
@@ -38,9 +43,7 @@ def large(make_napari_viewer: Callable[..., Any], tmp_path: Path) -> Iterator[Si
     for k in range(0, entry.array.shape[0] - 8, 8):
         entry.array[k : k + 8] = np.broadcast_to(disc, (8, 200, 200)).astype(np.uint64)
     found.entry, found.form = entry, dock_in(viewer).labels
-    del viewer, scene, entry
-    yield found
-    vars(found).clear()
+    return found
 
 
 def coloured(model: Any, rgb: Any) -> int:
