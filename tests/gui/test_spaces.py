@@ -121,6 +121,8 @@ def test_twenty_flips_change_nothing_but_who_is_in_front(window: Any, person: Pe
     scene.straight.scene.camera.center = (0, 100, 80)
     wait_until(lambda: dock.links.idle, "the links")
     before = state_of(viewer), state_of(scene.straight), trace.can_undo
+    # Only the straightened view's camera is another one in front; there it is the same each time.
+    cameras = {False: before[1]["camera"]}
     person.focus(dock)
     canvases = [viewer, scene.straight]
     for turn in range(20):
@@ -135,12 +137,60 @@ def test_twenty_flips_change_nothing_but_who_is_in_front(window: Any, person: Pe
             lambda: _width(canvases[wide]) >= 600 > _width(canvases[narrow]) >= 380,  # noqa: B023
             "the widths",
         )
-        assert (state_of(viewer), state_of(scene.straight), trace.can_undo) == before
+        camera = cameras.setdefault(front, state_of(scene.straight)["camera"])
+        straight = {**before[1], "camera": camera}
+        assert (state_of(viewer), state_of(scene.straight), trace.can_undo) == (
+            before[0], straight, before[2],
+        )  # fmt: skip
     assert labels.data[3, 10, 10] == 5
     labels.undo()
     assert labels.data[3, 10, 10] == 0
     trace.undo()
     assert not trace.can_undo or trace.can_redo
+
+
+def part_of_canvas(model: Any) -> float:
+    """How much of a canvas the layers take along the side that they fill most."""
+    low, high = np.asarray(model.layers.extent.world)[:, list(model.dims.displayed)]
+    native = _view(model).canvas.native
+    size = np.array([native.height(), native.width()])
+    return float(((high - low) * model.scene.camera.zoom / size).max())
+
+
+def test_a_flip_enlarges_the_slice_and_keeps_what_was_zoomed_since(window: Any) -> None:
+    scene, dock, straight = window.scene, window.dock, window.scene.straight
+    straight.reset_view()
+    straight.scene.camera.zoom *= 0.4
+    small = straight.scene.camera.zoom
+
+    def go(front: bool) -> None:
+        flip(window.viewer)
+        wait_until(lambda: dock.in_front is front, "the flip")
+        wait_until(lambda: (_width(straight) >= 600) is front, "the width")
+        settle(turns=10)
+
+    go(True)
+    assert 0.85 < part_of_canvas(straight) < 1.0
+    wait_until(lambda: scene.live.idle, "the map")
+    straight.scene.camera.zoom *= 1.7
+    straight.scene.camera.center = (0, 90, 60)
+    chosen = state_of(straight)["camera"]
+    go(False)
+    assert straight.scene.camera.zoom == small
+    go(True)
+    assert state_of(straight)["camera"] == chosen
+    # A part that was looked at closely is still what is seen, in a place that has no camera yet.
+    go(False)
+    scene.settings.width *= 2
+    wait_until(lambda: scene.live.idle, "the map")
+    window.image.scale = [1.5 * x for x in window.image.scale]
+    straight.reset_view()
+    straight.scene.camera.zoom *= 5
+    at = tuple(straight.scene.camera.center)
+    zoomed = part_of_canvas(straight)
+    go(True)
+    assert tuple(straight.scene.camera.center) == at
+    assert part_of_canvas(straight) == pytest.approx(zoomed, rel=0.15)
 
 
 def _view(model: Any) -> QtViewer:

@@ -12,7 +12,7 @@ from leaks import Alive
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QDockWidget
 from real_events import qt_viewer, settle, still, wait_until
-from test_spaces import dock_in, open_window, with_image
+from test_spaces import dock_in, open_window, part_of_canvas, with_image
 
 from napari_ouroboros.widgets.home import BackprojectDock
 from napari_ouroboros.widgets.open import OpenDock
@@ -112,6 +112,17 @@ def test_depth_is_offered_once_with_a_button_that_turns_it(window: Any) -> None:
     viewer.scene.camera.orientation = ("towards", "down", "right")
     viewer.dims.ndisplay = 3
     assert not offer.isVisible()
+
+
+def test_a_flip_fits_the_slice_into_its_place_above_the_tasks(window: Any) -> None:
+    straight = window.scene.straight
+    resting_size(window.ours)
+    straight.reset_view()
+    for _ in range(3):
+        flip(window.viewer)
+        wait_until(lambda: (window.ours.width() >= 600) is window.dock.in_front, "the flip")
+        resting_size(window.ours)
+        assert 0.85 < part_of_canvas(straight) < 1.0
 
 
 def titles(main: Any) -> list[str]:

@@ -109,4 +109,5 @@ class SessionWindow:
         viewer = self._viewer()
         dock = None if viewer is None else dock_of(viewer)
         if dock is not None and dock.in_front != (front == "straightened"):
-            to_straightened(dock, front == "straightened")
+            # The session's camera is that of its place.
+            to_straightened(dock, front == "straightened", fit=False)

@@ -28,6 +28,7 @@ from napari_ouroboros.widgets.spaces.offer import Offer
 from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
 from napari_ouroboros.widgets.spaces.own_buttons import OwnButtons
 from napari_ouroboros.widgets.spaces.own_context import keep_window_to_own_context
+from napari_ouroboros.widgets.spaces.place_cameras import PlaceCameras
 from napari_ouroboros.widgets.spaces.position_bar import PositionBar
 from napari_ouroboros.widgets.spaces.room import Room
 from napari_ouroboros.widgets.spaces.second_window import open_in_window
@@ -86,6 +87,7 @@ class StraightDock(QWidget):
         self.in_front = False
         #: What the user gave each space, where that is not what it is given by itself.
         self.chosen: dict[bool, Room] = {}
+        self.cameras = PlaceCameras(self.scene.straight)
         self._closed = False
         self.links.bind({keys.FLIP: self._flip})
         self.bar = PositionBar(self.scene, self.links)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.qt import QtViewer
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QCoreApplication, QEvent, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 from napari_ouroboros.errors import UserError
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def flip(viewer: ViewerModel) -> None:
     """Give the other space of a viewer's window the width, the focus and the left column.
 
-    Cameras, sliders, selections, modes and undo of both stay as they are.
+    Sliders, selections, modes and undo of both stay as they are, and the volume's camera. The
+    straightened view's is that of the place that it goes to, see `PlaceCameras`.
 
     Raises
     ------
@@ -34,18 +35,32 @@ def flip(viewer: ViewerModel) -> None:
     to_straightened(dock, not dock.in_front)
 
 
-def to_straightened(dock: StraightDock, straightened: bool) -> None:
-    """Bring one space to the front: the straightened one, or the volume's."""
+def to_straightened(dock: StraightDock, straightened: bool, fit: bool = True) -> None:
+    """Bring one space to the front: the straightened one, or the volume's.
+
+    Parameters
+    ----------
+    dock : StraightDock
+    straightened : bool
+    fit : bool
+        Whether the straightened view gets the camera of its place; else it keeps the one it has.
+    """
     window, panels = dock.main_window, dock.panels
     if window is None or panels is None:
         return
-    if straightened != dock.in_front:
+    moves = straightened != dock.in_front
+    if moves:
         _remember(dock)
+        dock.cameras.leave(dock.in_front)
     dock.in_front = straightened
     panels.show_space(straightened)
     if dock.hint is not None:
         dock.hint.show_space(straightened)
     share_room(dock)
+    if moves and fit:
+        # The canvas has its new size once all that is asked for is laid out.
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+        dock.cameras.arrive(straightened)
     # The canvas itself takes keys; both models' keys work where the focus is.
     (dock.view if straightened else main_view(window)).canvas.native.setFocus()
 
