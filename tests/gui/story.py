@@ -41,7 +41,7 @@ from napari_ouroboros.widgets.open import OpenDock
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import StraightDock, lines
 from napari_ouroboros.widgets.straighten import StraightenDock
-from napari_ouroboros.widgets.straighten.live_preview import live_preview_of
+from napari_ouroboros.widgets.straighten.previews import live_preview_of
 from napari_ouroboros.widgets.streaming import watch
 from napari_ouroboros.widgets.trace import TraceDock
 

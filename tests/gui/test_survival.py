@@ -21,7 +21,7 @@ from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.widgets import streaming
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import StraightDock, arrange
-from napari_ouroboros.widgets.straighten.live_preview import live_preview_of
+from napari_ouroboros.widgets.straighten.previews import live_preview_of
 
 
 def add_volume(viewer: Any, volume: Any, name: str = "em") -> Any:

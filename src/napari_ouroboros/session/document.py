@@ -48,6 +48,9 @@ class SourceEntry:
         As napari has them; None: left open.
     straightened : bool
         Whether the layer goes through the straightened view.
+    index, index_straightened : int or None
+        Its place among the layers of this document, the lowest 0, in the volume's space and in
+        the straightened one; None: it was not there.
     """
 
     url: str
@@ -64,6 +67,8 @@ class SourceEntry:
     contrast_limits: tuple[float, float] | None = None
     colormap: str | None = None
     straightened: bool = True
+    index: int | None = None
+    index_straightened: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,10 @@ class KeyframeEntry:
 
 @dataclass(frozen=True)
 class TraceEntry:
-    """A trace: points (n, 3) zyx nm in order, any number of them, and what is set for it."""
+    """A trace: points (n, 3) zyx nm in order, any number of them, and what is set for it.
+
+    `index` is as that of a `SourceEntry`.
+    """
 
     name: str
     points_nm: tuple[Vector, ...] = ()
@@ -87,6 +95,7 @@ class TraceEntry:
     keyframes: tuple[KeyframeEntry, ...] = ()
     active: bool = False
     visible: bool = True
+    index: int | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,8 @@ class LabelsEntry:
         Index of the trace whose space it is, in the document's traces.
     made_along : TraceEntry or None
         The trace as it was when the map was made, where that is known.
+    index, index_straightened : int or None
+        As those of a `SourceEntry`; the first is that of the labels as the volume shows them.
     """
 
     name: str
@@ -153,6 +164,8 @@ class LabelsEntry:
     selected: int = 1
     trace: int | None = None
     made_along: TraceEntry | None = None
+    index: int | None = None
+    index_straightened: int | None = None
 
     def __post_init__(self) -> None:
         check_store(self.store)

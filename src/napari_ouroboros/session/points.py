@@ -103,6 +103,8 @@ class PointsEntry:
         Each with a value for each point.
     visible, opacity
         As napari has them.
+    index_straightened : int or None
+        As that of a `SourceEntry`.
     """
 
     name: str
@@ -113,6 +115,7 @@ class PointsEntry:
     features: tuple[FeatureEntry, ...] = ()
     visible: bool = True
     opacity: float = 1.0
+    index_straightened: int | None = None
 
     def __post_init__(self) -> None:
         for point in self.points:

@@ -60,6 +60,7 @@ class Window:
                 self.scene.live.idle
                 and self.work.filing.idle
                 and self.scene.qa.idle
+                and self.scene.overlays.idle
                 and not self.loop.calls
             ),
             "the window to be idle",

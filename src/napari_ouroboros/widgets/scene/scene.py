@@ -59,6 +59,8 @@ class Scene:
 
     #: Volumes shown in the viewer have come, gone or changed their order.
     volumes_changed = Signal()
+    #: Another choice of volumes is to be straightened.
+    chosen_changed = Signal()
     #: The scene ends: whatever was made for it ends, too.
     closing = Signal()
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ouroboros.session import (
-    CameraEntry,
-    DimsEntry,
     KeyframeEntry,
     LabelsEntry,
     MarkEntry,
@@ -23,11 +21,16 @@ from napari_ouroboros.session import (
     TraceEntry,
     WindowEntry,
 )
+from napari_ouroboros.widgets.session.layer_order import (
+    indices,
+    shown_in_volume,
+    shown_straightened,
+)
 from napari_ouroboros.widgets.session.looks import LabelsLook, source_look
 from napari_ouroboros.widgets.session.points import TakenPoints, take_points
+from napari_ouroboros.widgets.session.views import take_space
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Layer
 
     from napari_ouroboros.geometry import Straightening
@@ -80,6 +83,7 @@ class TakenTrace:
     state: TraceState
     active: bool
     visible: bool
+    index: int | None = None
 
     def entry(self) -> TraceEntry:
         """Make its part of a document."""
@@ -93,6 +97,7 @@ class TakenTrace:
             tuple(KeyframeEntry(k.s_nm, k.degrees, k.by_user) for k in state.keyframes),
             self.active,
             self.visible,
+            self.index,
         )
 
 
@@ -105,6 +110,8 @@ class TakenLabels:
     array: LabelArray
     look: LabelsLook
     trace: TraceState | None
+    index: int | None
+    index_straightened: int | None
 
     def entry(self, recipes: Recipes, store: str) -> LabelsEntry:
         """Make its part of a document."""
@@ -122,6 +129,8 @@ class TakenLabels:
             look.selected,
             None,
             None if self.trace is None else TakenTrace("", self.trace, False, True).entry(),
+            self.index,
+            self.index_straightened,
         )
 
 
@@ -194,16 +203,21 @@ def capture(
     from napari_ouroboros.widgets.streaming import volume_of
 
     viewer, book = scene.viewer, scene.traces
+    at = indices(viewer, shown_in_volume(scene))
+    at_straightened = indices(scene.straight, shown_straightened(scene))
     sources = []
     for layer in scene.volume_layers:
         volume = volume_of(layer)
         assert volume is not None
-        sources.append(_source(layer, volume, is_straightened(scene, layer)))
+        source = _source(layer, volume, is_straightened(scene, layer))
+        above = at_straightened.get(layer)
+        sources.append(replace(source, index=at[layer], index_straightened=above))
     traces = []
     for model in book.traces:
         layer = book.layer_of(model)
         shown = layer is None or bool(layer.visible)
-        traces.append(TakenTrace(model.name, model.state, model is book.active, shown))
+        active = model is book.active
+        traces.append(TakenTrace(model.name, model.state, active, shown, at.get(model)))
     labels = []
     for entry in scene.labels.entries:
         look = looks.get(entry) if entry.layer is None else LabelsLook.of(entry.layer)
@@ -214,6 +228,8 @@ def capture(
                 entry.array,
                 look or LabelsLook(),
                 entry.trace,
+                at.get(entry),
+                at_straightened.get(entry),
             )
         )
     front = "straightened" if in_front == "straightened" else "volume"
@@ -222,14 +238,22 @@ def capture(
         tuple(traces),
         SliceEntry(**asdict(scene.settings)),
         tuple(labels),
-        take_points(scene),
+        take_points(scene, at_straightened),
         scene.qa.saved_marks(),
         PlaceEntry(scene.place.slice_index, scene.place.follow),
-        _space(viewer),
-        _space(scene.straight),
+        take_space(viewer),
+        take_space(scene.straight),
         WindowEntry(front),  # type: ignore[arg-type]
         waiting or Waiting(),
     )
+
+
+def store_in(folder: Path, store: Path) -> str | None:
+    """Return the name of a store in a folder; None: it lies elsewhere."""
+    try:
+        return store.relative_to(folder).as_posix()
+    except ValueError:
+        return None
 
 
 def _source(layer: Layer, volume: Volume, straightened: bool) -> SourceEntry:
@@ -246,27 +270,6 @@ def _source(layer: Layer, volume: Volume, straightened: bool) -> SourceEntry:
         tuple(finest.pyramid.mips),
         straightened=straightened,
         **source_look(layer),
-    )
-
-
-def _space(viewer: ViewerModel) -> SpaceEntry:
-    camera, dims = viewer.scene.camera, viewer.dims
-    centre = (0.0, 0.0, 0.0, *(float(x) for x in camera.center))[-3:]
-    angles = tuple(float(x) for x in camera.angles)
-    depth, vertical, horizontal = (str(axis) for axis in camera.orientation)
-    return SpaceEntry(
-        CameraEntry(
-            (centre[0], centre[1], centre[2]),
-            float(camera.zoom),
-            (angles[0], angles[1], angles[2]),
-            float(camera.perspective),
-            (depth, vertical, horizontal),
-        ),
-        DimsEntry(
-            3 if dims.ndisplay == 3 else 2,
-            tuple(int(axis) for axis in dims.order),
-            tuple(float(x) for x in dims.point),
-        ),
     )
 
 

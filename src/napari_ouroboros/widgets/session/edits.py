@@ -68,6 +68,9 @@ class Edits:
         return [
             (scene.viewer.layers.events.removing, self._about_to_go),
             (scene.volumes_changed, self._layers_changed),
+            (scene.chosen_changed, self._on_edit),
+            (scene.viewer.layers.events.reordered, self._on_edit),
+            (scene.straight.layers.events.reordered, self._on_edit),
             (scene.settings.events, self._on_edit),
             (scene.traces.traces_changed, self._layers_changed),
             (scene.traces.active_changed, self._on_edit),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +37,10 @@ class TakenPoints:
     border: NDArray[np.float64]
     visible: bool
     opacity: float
+    index_straightened: int | None
 
     @classmethod
-    def of(cls, layer: Points, maps: PointMaps) -> TakenPoints:
+    def of(cls, layer: Points, maps: PointMaps, index: int | None) -> TakenPoints:
         """Take them; `maps` are those of the layer as it is now."""
         return cls(
             layer.name,
@@ -53,6 +54,7 @@ class TakenPoints:
             np.array(layer.border_color, float),
             bool(layer.visible),
             float(layer.opacity),
+            index,
         )
 
     def entry(self, recipes: Recipes) -> PointsEntry:
@@ -83,15 +85,19 @@ class TakenPoints:
             _features(self.table.iloc[here]),
             self.visible,
             self.opacity,
+            self.index_straightened,
         )
 
 
-def take_points(scene: Scene) -> tuple[TakenPoints, ...]:
-    """Take the points of a scene's straightened space. In the GUI thread."""
+def take_points(scene: Scene, indices: Mapping[Any, int]) -> tuple[TakenPoints, ...]:
+    """Take the points of a scene's straightened space. In the GUI thread.
+
+    `indices` are those of layers, see `layer_order`.
+    """
     points = scene.overlays.points
     # A session keeps points of slices; of others no trace is known.
     layers = [layer for layer in points.layers if layer.ndim == 3]
-    return tuple(TakenPoints.of(layer, points.maps_of(layer)) for layer in layers)
+    return tuple(TakenPoints.of(x, points.maps_of(x), indices.get(x)) for x in layers)
 
 
 def prepare_points(
@@ -149,6 +155,7 @@ def show_points(scene: Scene, entry: PointsEntry, maps: list[Straightening]) -> 
     kinds = {feature.name: "category" for feature in entry.features if feature.type == "category"}
     if kinds:
         layer.features = layer.features.astype(kinds)
+    scene.work.order.want(layer, straightened=entry.index_straightened)
     add_quietly(scene.straight, layer)
 
 

@@ -12,15 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 from napari_ouroboros.errors import Cancelled, Notice, OuroborosError, one_line
 from napari_ouroboros.session import (
     LabelsEntry,
     PointsEntry,
     SessionDocument,
     SourceEntry,
-    SpaceEntry,
     TraceEntry,
     WorkingFolder,
 )
@@ -28,9 +25,9 @@ from napari_ouroboros.session.half_done import take_back
 from napari_ouroboros.widgets.session.capture import Waiting
 from napari_ouroboros.widgets.session.looks import LabelsLook, look_arguments
 from napari_ouroboros.widgets.session.points import prepare_points, show_points
+from napari_ouroboros.widgets.session.views import show_space, show_straightened
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Layer
 
     from napari_ouroboros.geometry import Straightening
@@ -137,17 +134,23 @@ def prepare_sources(
         if which not in opened:
             opened[which] = _open(entry)
         volume = opened[which]
-        if isinstance(volume, OuroborosError):
-            lost.append(entry)
-            line = f"{entry.name or entry.url} cannot be opened: {one_line(volume)}"
-            if line not in problems:
-                problems.append(line)
-        else:
-            as_labels = entry.kind == "labels"
+        as_labels = entry.kind == "labels"
+        try:
+            if isinstance(volume, OuroborosError):
+                raise volume
             if (*which, as_labels) not in made:
                 made[*which, as_labels] = prepare_volume(
                     volume, entry.name, as_labels, cancel=token
                 )
+        except Cancelled:
+            raise
+        except OuroborosError as error:
+            # The others come all the same: only this one is tried again.
+            lost.append(entry)
+            line = f"{entry.name or entry.url} cannot be opened: {one_line(error)}"
+            if line not in problems:
+                problems.append(line)
+        else:
             found = made[*which, as_labels]
             at = entry.channel if entry.channel is not None and len(found) > 1 else 0
             data, meta, kind = found[min(at, len(found) - 1)]
@@ -197,6 +200,7 @@ def steps(
     """
     document = ready.document
     todo: list[Callable[[], object]] = _clearing(scene)
+    todo.append(scene.work.order.begin)
     todo.append(partial(_set_settings, scene, document))
     left = _Left()
     for source, layer in ready.layers:
@@ -281,6 +285,7 @@ def _add_layer(scene: Scene, entry: SourceEntry, layer: LayerData, left: _Left) 
     from napari_ouroboros.widgets.streaming import add_layers
 
     def made(layer: Layer) -> None:
+        scene.work.order.want(layer, entry.index, entry.index_straightened)
         if not entry.straightened:
             live_preview_of(scene).choose(layer, False)
 
@@ -300,6 +305,7 @@ def _show_trace(scene: Scene, entry: TraceEntry) -> None:
     before = scene.traces.active
     state = _state(entry)
     model = scene.traces.new(state.points_nm, entry.name)
+    scene.work.order.want(model, entry.index)
     model.begin_with(state)
     layer = scene.traces.layer_of(model)
     if layer is not None:
@@ -325,6 +331,7 @@ def _add_labels(
     colours = {colour.label: colour.rgba for colour in entry.colours} or None
     look = LabelsLook(entry.visible, entry.opacity, entry.selected, entry.seed, colours)
     scene.work.want_look(found, look)
+    scene.work.order.want(found, entry.index, entry.index_straightened)
 
 
 def _add_points(scene: Scene, entry: PointsEntry, maps: list[Straightening], left: _Left) -> None:
@@ -354,42 +361,6 @@ def _go_there(scene: Scene, document: SessionDocument, show_front: Callable[[str
     )
     # By the volume: it is not to follow, its camera is that of the session.
     scene.place.go_to_slice(document.place.slice_index, "volume")
-    _look(scene.viewer, document.volume)
-    _look_when_there(scene, document.straightened)
+    show_space(scene.viewer, document.volume)
+    show_straightened(scene, document.straightened)
     show_front(document.window.front)
-
-
-def _look(viewer: ViewerModel, entry: SpaceEntry) -> None:
-    dims, camera = entry.dims, entry.camera
-    if viewer.dims.ndisplay != dims.ndisplay:
-        viewer.dims.ndisplay = dims.ndisplay
-    if len(dims.order) == viewer.dims.ndim:
-        viewer.dims.order = dims.order
-    if len(dims.point) == viewer.dims.ndim and np.isfinite(dims.point).all():
-        viewer.dims.set_point(range(len(dims.point)), dims.point)
-    if camera is not None:
-        if camera.orientation is not None:
-            viewer.scene.camera.orientation = camera.orientation
-        viewer.scene.camera.center = camera.centre
-        viewer.scene.camera.zoom = camera.zoom
-        viewer.scene.camera.angles = camera.angles
-        viewer.scene.camera.perspective = camera.perspective
-
-
-def _look_when_there(scene: Scene, entry: SpaceEntry) -> None:
-    """The straightened space has no axes before its first layer, which comes in its own time."""
-    straight, deliver = scene.straight, scene.deliver
-
-    def look() -> None:
-        # The slice is the scene's, which may have gone on since.
-        here = replace(entry.dims, point=tuple(float(x) for x in straight.dims.point))
-        _look(straight, replace(entry, dims=here))
-
-    def inserted(_event: object = None) -> None:
-        straight.layers.events.inserted.disconnect(inserted)
-        deliver(look)  # napari itself looks at the whole of the first layer
-
-    if len(straight.layers):
-        look()
-    else:
-        straight.layers.events.inserted.connect(inserted)

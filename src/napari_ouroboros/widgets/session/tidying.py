@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_ouroboros.errors import OuroborosError
-from napari_ouroboros.session import Abandoned, abandoned, discard, sweep
+from napari_ouroboros.errors import DestinationError, OuroborosError
+from napari_ouroboros.session import Abandoned, WorkingFolder, abandoned, discard, sweep
 from napari_ouroboros.widgets.background import Token, Worker
 
 if TYPE_CHECKING:
@@ -109,6 +111,21 @@ class Tidying:
 
     def _failed(self, error: Exception) -> None:
         self.failed.emit(error, None)
+
+
+def discard_soon(folder: WorkingFolder, seconds: float) -> None:
+    """Remove a folder, and wait at most so long for it.
+
+    What cannot be removed is marked as saved: the next start sweeps it away.
+    """
+
+    def run() -> None:
+        with contextlib.suppress(DestinationError):
+            folder.discard()
+
+    end = threading.Thread(target=run, daemon=True, name="session")
+    end.start()
+    end.join(seconds)
 
 
 def _swept_later(_: object) -> None:

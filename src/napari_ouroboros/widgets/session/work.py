@@ -14,13 +14,15 @@ from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 
-from napari_ouroboros.errors import Cancelled, DestinationError, SourceError
+from napari_ouroboros.errors import Cancelled, SourceError
 from napari_ouroboros.session import Autosave, SessionDocument, WorkingFolder
-from napari_ouroboros.widgets.session.capture import Captured, Recipes, Waiting, capture
+from napari_ouroboros.widgets.session.capture import Captured, Recipes, Waiting, capture, store_in
 from napari_ouroboros.widgets.session.edits import Edits
 from napari_ouroboros.widgets.session.filing import Filing
 from napari_ouroboros.widgets.session.jobs import RunningJobs
+from napari_ouroboros.widgets.session.layer_order import LayerOrder
 from napari_ouroboros.widgets.session.looks import LabelsLook
+from napari_ouroboros.widgets.session.tidying import discard_soon
 
 if TYPE_CHECKING:
     from napari_ouroboros.widgets.labels.book import StraightLabels
@@ -53,6 +55,8 @@ class Work:
         Which space is in front, "volume" or "straightened"; a window says it.
     filing : Filing
         Saves, opens, recovers.
+    order : LayerOrder
+        Puts layers that come with a session in its order.
     """
 
     #: Something that a session keeps has changed; in any thread.
@@ -83,8 +87,10 @@ class Work:
         self._release: threading.Event | None = None
         self._closed = self._stopped = False
         self.filing = Filing(scene)
+        self.order = LayerOrder(scene)
         self._autosave = Autosave(_weakly(self, Work._write), begin=_weakly(self, Work._begin))
         self._autosave.failed.connect(self._say_failed)
+        scene.closing.connect(self._keep_last)
 
     # -- the folder -----------------------------------------------------------------------
 
@@ -248,7 +254,7 @@ class Work:
         Labels elsewhere on the disk have their own place; results that are shown from the working
         folder go with it, and are computed again. Not in the GUI thread.
         """
-        found = captured.document(self._recipes, partial(_store_in, folder.path))
+        found = captured.document(self._recipes, partial(store_in, folder.path))
         kept = tuple(s for s in found.sources if str(folder.path) not in s.url)
         return replace(found, sources=kept)
 
@@ -340,6 +346,11 @@ class Work:
                 _weakly(self, Work._keep_before_removal),
             )
 
+    def _keep_last(self) -> None:
+        """The scene closes, and nothing of it has been taken apart yet."""
+        if self._autosave.pending and not self._stopped and self._before_removal is None:
+            self.capture()
+
     def close(self) -> None:
         """End it: unsaved work stays in its folder for the next start, else the folder goes.
 
@@ -351,13 +362,12 @@ class Work:
         keep = self.unsaved
         if self._before_removal is not None:
             self._last, keep = self._before_removal
-        elif self._autosave.pending and not self._stopped and self._scene() is not None:
-            self.capture()
         self._closed = True
         self.filing.close()
         if self._release is not None:
             self._release.set()
         self.jobs.close()
+        self.order.close()
         if self._edits is not None:
             self._edits.close()
         # Half a session must not take the place of the whole one that is being brought back.
@@ -368,23 +378,7 @@ class Work:
         if keep:
             folder.leave()
         else:
-            end = threading.Thread(target=partial(_discard, folder), daemon=True, name="session")
-            end.start()
-            end.join(_WAIT_AT_END_S)
-
-
-def _store_in(folder: Path, store: Path) -> str | None:
-    try:
-        return store.relative_to(folder).as_posix()
-    except ValueError:
-        return None
-
-
-def _discard(folder: WorkingFolder) -> None:
-    try:
-        folder.discard()
-    except DestinationError:
-        return  # it is marked as saved: the next start sweeps it away
+            discard_soon(folder, _WAIT_AT_END_S)
 
 
 def _weakly(work: Work, call: Callable[[Work], object]) -> Callable[[], None]:

@@ -6,19 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_ouroboros.widgets.straighten.dock import StraightenDock
-    from napari_ouroboros.widgets.straighten.live_preview import (
-        LivePreview,
+    from napari_ouroboros.widgets.straighten.live_preview import LivePreview
+    from napari_ouroboros.widgets.straighten.previews import (
         is_straightened,
         live_preview_of,
+        straightened,
     )
     from napari_ouroboros.widgets.straighten.strip_view import StripView
 
-__all__ = ["LivePreview", "StraightenDock", "StripView", "is_straightened", "live_preview_of"]
+__all__ = [
+    "LivePreview",
+    "StraightenDock",
+    "StripView",
+    "is_straightened",
+    "live_preview_of",
+    "straightened",
+]
 
 _WHERE = {
     "LivePreview": "live_preview",
-    "is_straightened": "live_preview",
-    "live_preview_of": "live_preview",
+    "is_straightened": "previews",
+    "live_preview_of": "previews",
+    "straightened": "previews",
     "StraightenDock": "dock",
     "StripView": "strip_view",
 }

@@ -19,7 +19,7 @@ from napari_ouroboros.widgets.controls import (
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.straighten.advice import Advice, advice
 from napari_ouroboros.widgets.straighten.layer_form import LayerForm
-from napari_ouroboros.widgets.straighten.live_preview import live_preview_of
+from napari_ouroboros.widgets.straighten.previews import live_preview_of
 from napari_ouroboros.widgets.straighten.run_form import RunForm
 from napari_ouroboros.widgets.straighten.slice_form import SliceForm
 

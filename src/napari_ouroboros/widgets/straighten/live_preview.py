@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class LivePreview:
-    """Fills ``scene.straight.layers``; there is one per scene: `live_preview_of`.
+    """Fills ``scene.straight.layers``; there is one per scene: `previews.live_preview_of`.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ class LivePreview:
     ----------
     problems : dict of Layer to str
         Volume layers that cannot be shown straightened, each with one line on why.
+    closed : bool
+        Nothing is shown any more.
     """
 
     #: Which layers are shown straightened has changed, or why one cannot be.
@@ -61,7 +63,7 @@ class LivePreview:
         self._busy = False
         self._problem = ""
         self._dimming = Dimming(self)
-        self._closed = False
+        self.closed = False
         self._names = MapNames(self)
         scene.live.changed.connect(self._live_changed)
         scene.live.requested.connect(self._map_requested)
@@ -103,6 +105,7 @@ class LivePreview:
             self._unwanted.discard(layer)
         else:
             self._unwanted.add(layer)
+        self.scene.chosen_changed.emit()
         self.update()
 
     def straightened(self, layer: Layer) -> Layer | None:
@@ -153,7 +156,7 @@ class LivePreview:
         if source.result is not None and source.result is not result:
             source.result.close()
         source.result, source.result_of = result, made_from
-        if self._closed or source.live is not made_from:
+        if self.closed or source.live is not made_from:
             return False
         source.feed.show(result)
         for shown in self._shown.values():
@@ -179,7 +182,7 @@ class LivePreview:
     def update(self) -> None:
         """Bring the straightened layers in line with the volumes, the choice and the map."""
         scene = self._scene()
-        if self._closed or scene is None:
+        if self.closed or scene is None:
             return
         candidates = scene.volume_layers
         before = (set(self._shown), dict(self.problems))
@@ -202,9 +205,9 @@ class LivePreview:
 
     def close(self) -> None:
         """Stop following, remove the layers, give the memory back. Harmless when repeated."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         scene = self._scene()
         self._dimming.close()
         self._turning.close()
@@ -217,7 +220,6 @@ class LivePreview:
             scene.settings.events.interpolation.disconnect(self._interpolation_changed)
             scene.straight.layers.events.removed.disconnect(self._straightened_removed)
             scene.closing.disconnect(self.close)
-            _previews.pop(scene, None)
         self._names.close()
         for layer in list(self._shown):
             self._drop(layer)
@@ -290,8 +292,7 @@ class LivePreview:
             return
         for layer, shown in list(self._shown.items()):
             if shown.layer is event.value:
-                self._unwanted.add(layer)
-        self.update()
+                self.choose(layer, False)
 
     # -- following ------------------------------------------------------------------------
 
@@ -398,18 +399,3 @@ class LivePreview:
     def _look_at_age(self) -> None:
         """Dim what has not been of this moment for a while; light up what is."""
         self._dimming.look()
-
-
-_previews: weakref.WeakKeyDictionary[Scene, LivePreview] = weakref.WeakKeyDictionary()
-
-
-def live_preview_of(scene: Scene) -> LivePreview:
-    """The live preview of a scene, made when it is first asked for."""
-    if scene not in _previews:
-        _previews[scene] = LivePreview(scene)
-    return _previews[scene]
-
-
-def is_straightened(scene: Scene, layer: Layer) -> bool:
-    """Whether a volume layer is wanted straightened; asks for no preview where there is none."""
-    return scene not in _previews or _previews[scene].is_chosen(layer)

@@ -25,7 +25,7 @@ from napari_ouroboros.widgets.controls import named
 from napari_ouroboros.widgets.controls.along_slices import AlongSlices
 from napari_ouroboros.widgets.qa.colours import BAD, SUSPICIOUS
 from napari_ouroboros.widgets.qa.plot_shape import flag_columns
-from napari_ouroboros.widgets.straighten.live_preview import live_preview_of
+from napari_ouroboros.widgets.straighten.previews import live_preview_of
 from napari_ouroboros.widgets.straighten.ruler import ticks
 from napari_ouroboros.widgets.straighten.strip_feed import StripFeed
 from napari_ouroboros.widgets.straighten.strip_picture import picture
