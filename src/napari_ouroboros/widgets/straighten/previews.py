@@ -20,6 +20,14 @@ def live_preview_of(scene: Scene) -> LivePreview:
     found = _previews.get(scene)
     if found is None or found.closed:
         found = _previews[scene] = LivePreview(scene)
+        reference = weakref.ref(scene)
+
+        def forget() -> None:
+            ended = reference()
+            if ended is not None:
+                _previews.pop(ended, None)
+
+        scene.closing.connect(forget)
     return found
 
 
