@@ -90,7 +90,7 @@ class Work:
         self.order = LayerOrder(scene)
         self._autosave = Autosave(_weakly(self, Work._write), begin=_weakly(self, Work._begin))
         self._autosave.failed.connect(self._say_failed)
-        scene.closing.connect(self._keep_last)
+        scene.closing.connect(self._keep_before_removal)  # nothing has been taken apart yet
 
     # -- the folder -----------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class Work:
             self.note_edit()
 
     def _keep_before_removal(self) -> None:
-        """Layers are going to be removed, perhaps since the window is: napari takes them first."""
+        """The scene closes, or layers are going to be removed: napari takes them first."""
         if self._before_removal is not None or self._quiet or self._closed:
             return
         if self.unsaved or self._is_worth_keeping():
@@ -345,11 +345,6 @@ class Work:
                 _weakly(self, Work._labels_seen),
                 _weakly(self, Work._keep_before_removal),
             )
-
-    def _keep_last(self) -> None:
-        """The scene closes, and nothing of it has been taken apart yet."""
-        if self._autosave.pending and not self._stopped and self._before_removal is None:
-            self.capture()
 
     def close(self) -> None:
         """End it: unsaved work stays in its folder for the next start, else the folder goes.
