@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari.layers import Labels
 from oracles.precomputed import write_by_hand
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
@@ -56,18 +55,26 @@ def opened(viewer: Any) -> BackprojectDock:
     return dock
 
 
-def painted(viewer: Any, folder: Path, name: str = "nerve") -> StraightLabels:
-    map_ = Straightening(Trace(POINTS), 31, 24, 6.0, 7.0)
+def traced(viewer: Any) -> Straightening:
+    """The map of the scene's trace, which is made if there is none."""
+    scene = scene_of(viewer)
+    if scene.traces.active is None:
+        scene.traces.new(POINTS)
+        s = scene.settings
+        s.width, s.height, s.pitch_nm, s.spacing_nm = 31, 24, 6.0, 7.0
+    wait_until(lambda: scene.live.idle and scene.live.state.map is not None, "the map")
+    return scene.live.state.map
+
+
+def painted(
+    viewer: Any, folder: Path, name: str = "nerve", map_: Straightening | None = None
+) -> StraightLabels:
+    """Labels of the trace that is shown, or of another one."""
+    map_ = map_ or traced(viewer)
     array = LabelArray.create(folder / name, map_.shape, "uint64")
     array[5:60, 5:20, 8:25] = 2**63
     array[10:20, 8:12, 10:14] = 3
-    scene = scene_of(viewer)
-    layer = Labels(array, name=name)
-    scene.straight.add_layer(layer)
-    entry = StraightLabels(array, map_, name, layer)
-    scene.labels.entries.append(entry)
-    scene.labels.changed.emit()
-    return entry
+    return scene_of(viewer).labels.add(array, map_, name)
 
 
 def truth_of(entry: StraightLabels, viewer: Any, folder: Path, mip: int = 0, **more: Any) -> Any:
@@ -129,7 +136,7 @@ def test_labels_go_home_and_are_shown(window: Any, qtbot: Any, tmp_path: Path) -
     )
     assert "voxels labelled, in" in home.job.status.text()
     assert "voxels" in home.job.status.text()
-    assert "about" in home.job.cost.text()
+    qtbot.waitUntil(lambda: "about" in home.job.cost.text(), timeout=20000)
     # Again, some ids only, into a file that is there: asked, and left alone on no.
     pick(home.destination.format, "precomputed")
     type_into(qtbot, home.destination.path, str(tmp_path / "home"))
@@ -148,7 +155,7 @@ def test_labels_go_home_and_are_shown(window: Any, qtbot: Any, tmp_path: Path) -
         np.testing.assert_array_equal(open_volume(tmp_path / "home").read(0), truth)
         patch.setattr(QMessageBox, "question", answer(QMessageBox.StandardButton.Yes))
         qtbot.mouseClick(home.job.button, CLICK)
-    qtbot.waitUntil(lambda: dock.banner.text.endswith("place: home"), timeout=30000)
+    qtbot.waitUntil(lambda: dock.banner.text.endswith("volume: home"), timeout=30000)
     np.testing.assert_array_equal(
         open_volume(tmp_path / "home").read(0), np.where(truth == 3, truth, 0)
     )
@@ -162,14 +169,13 @@ def test_which_labels(window: Any, qtbot: Any, tmp_path: Path) -> None:
     assert dock.home.chosen == [second]  # those that are painted in
     labels.setCurrentIndex(0)
     labels.setCurrentIndex(1)
-    second.layer = None
-    dock.scene.labels.changed.emit()
-    assert labels.currentText() == "b (painted along an earlier trace)"
+    earlier = painted(window, tmp_path, "c", Straightening(Trace(POINTS + STEP), 31, 24, 6.0, 7.0))
     labels.setCurrentIndex(2)
-    assert dock.home.chosen == [first, second]
-    dock.scene.labels.entries.remove(first)
-    dock.scene.labels.changed.emit()
-    assert dock.home.chosen == [second]
+    assert labels.currentText() == "c (painted along an earlier trace)"
+    labels.setCurrentIndex(3)
+    assert dock.home.chosen == [first, second, earlier]
+    dock.scene.labels.remove(first)
+    assert dock.home.chosen == [second, earlier]
 
 
 def test_the_overlay_is_switched_here(window: Any, qtbot: Any, tmp_path: Path) -> None:
@@ -227,12 +233,7 @@ def test_cancel_and_a_dock_that_is_hidden_meanwhile(
 
 def test_points_go_home(window: Any, qtbot: Any, tmp_path: Path) -> None:
     dock = opened(window)
-    scene = dock.scene
-    scene.traces.new(POINTS)
-    s = scene.settings
-    s.width, s.height, s.pitch_nm, s.spacing_nm = 31, 24, 6.0, 7.0
-    qtbot.waitUntil(lambda: scene.live.state.map is not None and scene.live.idle, timeout=20000)
-    map_ = scene.live.state.map
+    scene, map_ = dock.scene, traced(window)
     svu = np.array([[3.0, 4, 5], [20, 12, 15], [-4, 2, 2]])
     scene.straight.add_points(svu, scale=(map_.mean_spacing_nm, 6.0, 6.0), name="branches")
     assert dock.points.layer.currentText() == "branches"
