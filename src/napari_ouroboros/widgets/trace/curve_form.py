@@ -27,9 +27,7 @@ class CurveForm(QWidget):
         Does what it is given, and shows what the user can mend.
     """
 
-    def __init__(
-        self, book: TraceBook, attempt: Callable[[Callable[[], object]], Callable[[], None]]
-    ) -> None:
+    def __init__(self, book: TraceBook, attempt: Callable[[Callable[[], object]], None]) -> None:
         super().__init__()
         self._book, self._attempt = book, attempt
         self._model: TraceModel | None = None
@@ -98,7 +96,7 @@ class CurveForm(QWidget):
     def _tolerance_changed(self, nm: float | None) -> None:
         model = self._model
         if model is not None:
-            self._attempt(lambda: model.set_tolerance(nm or 0.0))()
+            self._attempt(lambda: model.set_tolerance(nm or 0.0))
 
     def _up_typed(self) -> None:
         self._up_changed(self.up.currentText())
@@ -107,7 +105,7 @@ class CurveForm(QWidget):
         model = self._model
         if model is None or text == up_text(model.state.up):
             return
-        self._attempt(lambda: model.set_up(parse_up(text)))()
+        self._attempt(lambda: model.set_up(parse_up(text)))
         line = self.up.lineEdit()
         if line is not None:
             line.setModified(False)

@@ -53,7 +53,7 @@ class TraceDock(ScrollDock):
         self._model: TraceModel | None = None
 
         self.banner = Banner()
-        self.empty = EmptyState(NO_TRACE, "New trace", self._try(self._new))
+        self.empty = EmptyState(NO_TRACE, "New trace", self._new)
         self.hint = wrapping_label()
         self.which = named(QComboBox(), "trace", "The trace that is edited and straightened.")
         self.which.setMinimumContentsLength(8)
@@ -75,9 +75,10 @@ class TraceDock(ScrollDock):
         self.at_end(self.files.close)
         self._lay_out()
 
-        self.new.clicked.connect(self._try(self._new))
-        self.use.clicked.connect(self._try(self._use_layer))
-        self.delete.clicked.connect(self._try(self._delete))
+        # Methods are held weakly; a function that holds this dock would keep it for ever.
+        self.new.clicked.connect(self._new)
+        self.use.clicked.connect(self._use_layer)
+        self.delete.clicked.connect(self._delete)
         self.which.activated.connect(self._chosen)
 
     def _lay_out(self) -> None:
@@ -241,33 +242,30 @@ class TraceDock(ScrollDock):
 
     # -- what is done ---------------------------------------------------------------------
 
-    def _try(self, call: Callable[[], object]) -> Callable[[], None]:
-        """`call` with what the user can mend said in the banner."""
-
-        def run(*_: object) -> None:
-            try:
-                call()
-            except OuroborosError as error:
-                self.banner.show_exception(error)
-            else:
-                self.banner.clear()
-
-        return run
+    def _try(self, call: Callable[[], object]) -> None:
+        """Do something, and say in the banner what the user can mend."""
+        try:
+            call()
+        except OuroborosError as error:
+            self.banner.show_exception(error)
+        else:
+            self.banner.clear()
 
     def _go_to(self, index: int) -> None:
         self.scene.place.go_to_slice(index)
 
     def _new(self) -> None:
-        self._book.new()
+        self._try(self._book.new)
 
     def _use_layer(self) -> None:
         layer = self.scene.viewer.layers.selection.active
         if layer is not None:
-            self._book.use(layer)
+            self._try(lambda: self._book.use(layer))
 
     def _delete(self) -> None:
-        if self._book.active is not None:
-            self._book.remove(self._book.active)
+        trace = self._book.active
+        if trace is not None:
+            self._try(lambda: self._book.remove(trace))
 
     def _chosen(self, row: int) -> None:
         traces = self._book.traces
@@ -284,13 +282,13 @@ class TraceDock(ScrollDock):
         index = min(max(self.scene.place.slice_index, 0), len(map_.frames) - 1)
         s = float(map_.frames.s[index])
         # A slice seems to turn clockwise when its N turns the other way.
-        self._try(lambda: model.turn(s, -degrees))()
+        self._try(lambda: model.turn(s, -degrees))
         self.keyframes.degrees.setValue(0)
 
     def _remove_keyframe(self, s_nm: float) -> None:
         model = self._model
         if model is not None:
-            self._try(lambda: model.remove_keyframe(s_nm))()
+            self._try(lambda: model.remove_keyframe(s_nm))
 
     def _use_largest(self) -> None:
         numbers, settings = self.numbers.numbers, self.scene.settings

@@ -33,21 +33,20 @@ class TraceFiles:
     ----------
     rows : FileRows
         To be laid out.
+    close : callable
+        Stops; what is being read is dropped. It does not hold the dock, as this object does.
     """
 
     def __init__(
         self,
         scene: Scene,
         banner: Banner,
-        attempt: Callable[[Callable[[], object]], Callable[[], None]],
+        attempt: Callable[[Callable[[], object]], None],
     ) -> None:
         self._scene, self._banner, self._attempt = scene, banner, attempt
         self._worker = Worker("ouroboros-trace-files", scene.deliver, keep_all=True)
+        self.close = self._worker.close
         self.rows = FileRows(self.look_into, self.add, self.write)
-
-    def close(self) -> None:
-        """Stop; what is being read is dropped."""
-        self._worker.close()
 
     def look_into(self, source: str) -> None:
         """Read what traces a path or link has; a single one is added."""
@@ -73,7 +72,7 @@ class TraceFiles:
 
     def add(self, candidate: Candidate) -> None:
         """Make a trace of what was found."""
-        self._attempt(lambda: self._scene.traces.new(candidate.points_nm, candidate.name))()
+        self._attempt(lambda: self._scene.traces.new(candidate.points_nm, candidate.name))
 
     def write(self, path: str, polyline: bool = False) -> None:
         """Write the active trace; a state may have it as one polyline."""
