@@ -200,35 +200,40 @@ class Marks:
             What is wrong, in which line.
         """
         found = cls(straightening)
-        needed = ("slice", "z_nm", "y_nm", "x_nm", "mark", "comment")
-        for line, cells in read_table(path, needed):
-            if not cells["mark"].strip():
-                continue
-            where = f"line {line} of {os.fspath(path)}"
-            try:
-                k = int(cells["slice"])
-                place = np.array([float(cells[f"{axis}_nm"]) for axis in "zyx"])
-            except ValueError as error:
-                raise UserError(f"{where} has no slice, or no place in nm") from error
-            found._add(k, place, (cells["mark"].strip(), cells["comment"]), where)
+        for mark in read_marks(path):
+            found._marks[mark.slice] = mark
         return found.carried_to(straightening)
 
     def _add(
         self, k: object, place: NDArray[np.float64], texts: tuple[Any, Any], where: str
     ) -> None:
         """A mark from a file."""
-        verdict, comment = texts
-        good = (
-            isinstance(k, int)
-            and k >= 0
-            and place.shape == (3,)
-            and bool(np.isfinite(place).all())
-            and isinstance(comment, str)
-        )
-        if not good or not isinstance(k, int):
-            raise UserError(f"{where} is damaged: it needs a slice, a place in nm and a comment")
-        z, y, x = (float(value) for value in place)
-        self._marks[k] = Mark(k, (z, y, x), _verdict(verdict, where), comment)
+        mark = _mark(k, place, texts, where)
+        self._marks[mark.slice] = mark
+
+
+def read_marks(path: str | os.PathLike[str]) -> list[Mark]:
+    """Return the marks of a table, as they were when it was written.
+
+    Lines without a mark are passed by, so that the table of all slices is read as well.
+
+    Raises
+    ------
+    UserError
+        What is wrong, in which line.
+    """
+    found = []
+    for line, cells in read_table(path, ("slice", "z_nm", "y_nm", "x_nm", "mark", "comment")):
+        if not cells["mark"].strip():
+            continue
+        where = f"line {line} of {os.fspath(path)}"
+        try:
+            k = int(cells["slice"])
+            place = np.array([float(cells[f"{axis}_nm"]) for axis in "zyx"])
+        except ValueError as error:
+            raise UserError(f"{where} has no slice, or no place in nm") from error
+        found.append(_mark(k, place, (cells["mark"].strip(), cells["comment"]), where))
+    return found
 
 
 def slices_at(
@@ -256,6 +261,21 @@ def slices_at(
     centres = np.array([mark.centre_nm for mark in marks], np.float64)
     distance, k = cKDTree(map_.frames.c).query(centres)
     return [int(i) if d <= limit_nm else None for d, i in zip(distance, k, strict=True)]
+
+
+def _mark(k: object, place: NDArray[np.float64], texts: tuple[Any, Any], where: str) -> Mark:
+    verdict, comment = texts
+    good = (
+        isinstance(k, int)
+        and k >= 0
+        and place.shape == (3,)
+        and bool(np.isfinite(place).all())
+        and isinstance(comment, str)
+    )
+    if not good or not isinstance(k, int):
+        raise UserError(f"{where} is damaged: it needs a slice, a place in nm and a comment")
+    z, y, x = (float(value) for value in place)
+    return Mark(k, (z, y, x), _verdict(verdict, where), comment)
 
 
 def _verdict(value: object, where: str = "a mark") -> Verdict:

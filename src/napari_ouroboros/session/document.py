@@ -251,6 +251,8 @@ class SessionDocument:
     volume, straightened : SpaceEntry
         How the two spaces are looked at.
     window : WindowEntry
+    rules : dict
+        From where on a slice is suspicious; empty: as usual.
     """
 
     sources: tuple[SourceEntry, ...] = ()
@@ -263,6 +265,7 @@ class SessionDocument:
     volume: SpaceEntry = SpaceEntry()
     straightened: SpaceEntry = SpaceEntry()
     window: WindowEntry = field(default=WindowEntry())
+    rules: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if sum(trace.active for trace in self.traces) > 1:

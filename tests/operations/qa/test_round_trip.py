@@ -66,7 +66,7 @@ def test_a_hairpin_is_contested_where_its_legs_meet() -> None:
     checks = Checks(geometry_checks(wide), round_trip=round_trip_checks(wide, GRID, samples=81))
     reasons = suspicious(checks)
     for k in np.flatnonzero(legs_only):
-        assert any("of its voxels belong to other slices, too" in why for why in reasons[k])
+        assert any("of its voxels lie in other slices, too" in why for why in reasons[k])
 
 
 def test_what_lies_outside_is_not_tested() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from small_disk import small_disk
 
+from napari_ouroboros.operations.qa import Rules
 from napari_ouroboros.session import abandoned, recovery_folder
 from napari_ouroboros.widgets.session.jobs import RunningJobs
 
@@ -49,6 +50,7 @@ EDITS: dict[str, Callable[[Any], Any]] = {
     "a trace hidden": lambda w: setattr(w.scene.traces.layer_of(trace(w)), "visible", False),
     "a trace removed": lambda w: w.scene.traces.remove(trace(w)),
     "slices": lambda w: setattr(w.scene.settings, "spacing_nm", 33.0),
+    "rules": lambda w: setattr(w.scene.qa, "rules", Rules(jump=2.0)),
     "contrast": lambda w: setattr(layer(w), "contrast_limits", (9, 99)),
     "a colormap": lambda w: setattr(layer(w), "colormap", "magma"),
     "opacity": lambda w: setattr(layer(w), "opacity", 0.5),

@@ -15,6 +15,7 @@ from napari.layers import Layer
 from napari.utils.colormaps import DirectLabelColormap, label_colormap
 
 from napari_ouroboros.errors import SourceError
+from napari_ouroboros.operations.qa import Rules
 from napari_ouroboros.session import (
     WorkingFolder,
     abandoned,
@@ -181,6 +182,7 @@ def test_saved_and_opened_is_the_same(
     window: Any, windows: Callable[[], Any], tmp_path: Path
 ) -> None:
     furnish(window)
+    window.scene.qa.rules = Rules(jump=3.5, fold=False, contested=None)
     assert window.work.unsaved
     save(window, tmp_path / "a")  # the usual ending is added
     assert not window.work.unsaved
@@ -194,6 +196,7 @@ def test_saved_and_opened_is_the_same(
     assert other.failed == []
     assert other.work.filing.problems == ()
     assert_same(window, other)
+    assert other.scene.qa.rules == Rules(jump=3.5, fold=False, contested=None)
     assert other.work.file == file
     assert not other.work.unsaved
     # Nothing can be undone beyond what was saved.

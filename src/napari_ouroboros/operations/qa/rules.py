@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +94,25 @@ class Rules:
     contested: float | None = 0.0
     agreement: float | None = 6.0
     least_agreement: float = 0.02
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Rules:
+        """Return the rules of a dict, as `dataclasses.asdict` gives; what is wrong stays usual."""
+        rules = cls()
+        for field in fields(cls):
+            usual, value = field.default, data.get(field.name, field.default)
+            if isinstance(usual, bool):
+                good = isinstance(value, bool)
+            else:
+                # A switch that is off is None; what is "least" is always a number.
+                good = (value is None and not field.name.startswith("least")) or (
+                    isinstance(value, int | float)
+                    and not isinstance(value, bool)
+                    and 0 <= value < np.inf
+                )
+            if good:
+                rules = replace(rules, **{field.name: value})
+        return rules
 
 
 def suspicious(

@@ -18,6 +18,7 @@ from napari_ouroboros.widgets.controls import (
 from napari_ouroboros.widgets.qa.check_form import CheckForm
 from napari_ouroboros.widgets.qa.measure_form import MeasureForm
 from napari_ouroboros.widgets.qa.path_form import PathForm
+from napari_ouroboros.widgets.qa.rules_form import RulesForm
 from napari_ouroboros.widgets.qa.slice_form import SliceForm
 from napari_ouroboros.widgets.scene import scene_of
 
@@ -48,6 +49,7 @@ class QaDock(ScrollDock):
         self.slice = SliceForm(self.scene)
         self.checks = CheckForm(self.scene)
         self.measures = MeasureForm(self.scene)
+        self.rules = RulesForm(self.scene)
         self.column.addWidget(self.banner)
         self.column.addWidget(self.state)
         self.pages = Pages("parts of QA")
@@ -60,11 +62,12 @@ class QaDock(ScrollDock):
         self.pages.add("Check", "Checks that take a while: press a button.", self.checks)
         self.pages.add("Table", "All slices, and their marks.", self.path.row, self.path.table)
         self.pages.add("Measure", "Length, volume and diameter of labels.", self.measures)
+        self.pages.add("Rules", "From where on a slice is suspicious.", self.rules)
         for widget in (self.slice, self.lost, self.pages):
             self.column.addWidget(widget)
         self.lost.hide()
         tab_order(self.slice.comment, self.pages.bar, self.path.quantity, self.path.plot)
-        tab_order(self.path.only, self.path.write, self.path.table)
+        tab_order(self.path.only, self.path.read, self.path.write, self.path.table)
         self.checks.failed.connect(self._failed)
         self.measures.failed.connect(self._failed)
         self.measures.picked.connect(self.path.show_profile)
@@ -76,21 +79,25 @@ class QaDock(ScrollDock):
 
     def attach(self) -> None:
         """Listen, and show how things are."""
-        for form in (self.path, self.slice, self.checks, self.measures):
+        for form in (self.path, self.slice, self.checks, self.measures, self.rules):
             form.attach()
         qa = self.scene.qa
         qa.changed.connect(self._changed)
         qa.table.ended.connect(self._table_ended)
+        qa.reading.ended.connect(self._marks_ended)
+        qa.marks_read.connect(self.banner.show_notice)
         self.scene.live.changed.connect(self._changed)
         self._changed()
 
     def detach(self) -> None:
         """Stop listening; checks and measurements go on."""
-        for form in (self.path, self.slice, self.checks, self.measures):
+        for form in (self.path, self.slice, self.checks, self.measures, self.rules):
             form.detach()
         qa = self.scene.qa
         qa.changed.disconnect(self._changed)
         qa.table.ended.disconnect(self._table_ended)
+        qa.reading.ended.disconnect(self._marks_ended)
+        qa.marks_read.disconnect(self.banner.show_notice)
         self.scene.live.changed.disconnect(self._changed)
 
     def _changed(self, *_: object) -> None:
@@ -109,6 +116,10 @@ class QaDock(ScrollDock):
 
     def _failed(self, error: Exception) -> None:
         self.banner.show_exception(error)
+
+    def _marks_ended(self, error: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, Cancelled):
+            self._failed(error)
 
     def _table_ended(self, error: object) -> None:
         if error is None:

@@ -19,8 +19,10 @@ from napari_ouroboros.operations.qa import (
     ImageChecks,
     LabelChecks,
     RoundTripChecks,
+    Rules,
     geometry_checks,
     label_checks,
+    limits,
     suspicious,
 )
 from napari_ouroboros.widgets.background import Token, Worker
@@ -73,6 +75,8 @@ class Found:
         Why nothing is said of labels; "" where something is.
     placed : dict of Mark to slice
         Where the marks are now.
+    limits : dict
+        Of the rules that compare numbers, by the name of the check.
     """
 
     slices: Slices
@@ -81,6 +85,7 @@ class Found:
     suspicious: NDArray[np.int64]
     labels_sentence: str = NO_LABELS
     placed: dict[Mark, int | None] = field(default_factory=dict)
+    limits: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class LiveChecks:
@@ -111,6 +116,7 @@ class LiveChecks:
         self._labels_wanted = False
         self._reasons_wanted = False
         self._busy = False
+        self._rules = Rules()
 
     @property
     def idle(self) -> bool:
@@ -160,6 +166,12 @@ class LiveChecks:
         self._reasons_wanted = True
         self._next()
 
+    def set_rules(self, rules: Rules) -> None:
+        """From now on, slices are suspicious by these rules."""
+        self._rules = rules
+        self._reasons_wanted = True
+        self._next()
+
     def close(self) -> None:
         """Stop."""
         self._slices = None
@@ -187,7 +199,7 @@ class LiveChecks:
         entry = self._entry
         before = self._labels
         sentence, image, round_trip = self._sentence, self._image, self._round_trip
-        is_new = geometry is None
+        is_new, rules = geometry is None, self._rules
 
         def run(token: Token) -> Found:
             if is_new and token.wait(_REST):
@@ -200,11 +212,12 @@ class LiveChecks:
                 labels, why = self._look_at_labels(entry, slices.map, before, token)
             checks = Checks(known, image, labels, round_trip)
             half_side = 0.5 * slices.map.pitch_nm * min(slices.map.width, slices.map.height)
-            reasons = suspicious(checks, half_side_nm=half_side)
+            reasons = suspicious(checks, rules, half_side_nm=half_side)
+            lines = limits(checks, rules, half_side)
             numbers = np.array([k for k, why in enumerate(reasons) if why], np.int64)
             marks = slices.marks if is_new else ()
             placed = dict(zip(marks, slices_at(marks, slices.map), strict=True))
-            return Found(slices, checks, reasons, numbers, why, placed)
+            return Found(slices, checks, reasons, numbers, why, placed, lines)
 
         def done(found: Found) -> None:
             self._busy = False

@@ -119,6 +119,27 @@ class MarkBook:
         self._at[k] = [mark]
         self.changed.emit()
 
+    def add(self, marks: Iterable[Mark]) -> int:
+        """Add marks of slices that are shown, beside those that are there; return how many are new.
+
+        What the slice has been told already is not told twice.
+        """
+        assert self.marks is not None
+        new = 0
+        for mark in marks:
+            there = self._at.setdefault(mark.slice, [])
+            joined = self.marks.get(mark.slice)
+            told = [*there, *([] if joined is None else [joined])]
+            if any((t.verdict, t.comment) == (mark.verdict, mark.comment) for t in told):
+                continue
+            there.append(mark)
+            self._own.append(mark)
+            self.marks.join(mark.slice, mark)
+            new += 1
+        if new:
+            self.changed.emit()
+        return new
+
     def clear(self, k: int) -> None:
         """Take the mark of a slice away."""
         assert self.marks is not None
@@ -143,6 +164,8 @@ class MarkBook:
         self._unclaimed = list(marks)
         self.lost = 0
         self.show(trace, map_, others=others)
+        if map_ is None:  # they are there, though nobody knows yet at which slices
+            self.changed.emit()
 
     def _forget(self, k: int) -> None:
         gone = {id(mark) for mark in self._at.pop(k, ())}

@@ -6,16 +6,18 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_ouroboros.operations.qa import following
+from napari_ouroboros.operations.qa import Rules, following
 from napari_ouroboros.widgets.qa.job import Check
 from napari_ouroboros.widgets.qa.live_checks import NO_LABELS, Found, LiveChecks, Slices
 from napari_ouroboros.widgets.qa.mark_book import MarkBook
+from napari_ouroboros.widgets.qa.marks_file import add_marks
 from napari_ouroboros.widgets.qa.measuring import Measuring
 
 if TYPE_CHECKING:
@@ -50,14 +52,18 @@ class QaModel:
     ----------
     book : MarkBook
         The marks of all traces.
-    image, round_trip, table : Check
-        The checks on demand, and the writing of the table of all slices.
+    image, round_trip, table, reading : Check
+        The checks on demand, the writing of the table of all slices, the reading of marks.
     measuring : Measuring
     """
 
     #: More is known of the slices, or they are others.
     changed = Signal()
     marks_changed = Signal()
+    #: It is other slices that are suspicious from now on.
+    rules_changed = Signal()
+    #: What became of marks that were read from a file, in a line.
+    marks_read = Signal(str)
     #: A line for the user: an edit of the trace has left marks without a slice.
     said = Signal(str)
 
@@ -66,11 +72,13 @@ class QaModel:
         self.book = MarkBook()
         self.live_checks = LiveChecks(scene.deliver)
         self.image = Check("ouroboros-check-image", scene.deliver, "a check of the image")
-        self.round_trip = Check("ouroboros-follow", scene.deliver, "a check of the round trip")
+        self.round_trip = Check("ouroboros-follow", scene.deliver, "a check of the way home")
         self.table = Check("ouroboros-table", scene.deliver, "a table of slices")
+        self.reading = Check("ouroboros-read-marks", scene.deliver, "marks from a file")
         # What the two checks find is in no file and no session: they may end unasked.
         scene.work.jobs.add(self.table)
         self.measuring = Measuring(scene)
+        self._rules = Rules()
         self._deliver = scene.deliver
         self._trace: Any = None
         self._comments: dict[int, str] = {}
@@ -141,7 +149,7 @@ class QaModel:
     @property
     def idle(self) -> bool:
         """Whether nothing is being looked at."""
-        jobs = (self.image, self.round_trip, self.table, self.measuring.job)
+        jobs = (self.image, self.round_trip, self.table, self.reading, self.measuring.job)
         return self.live_checks.idle and not any(job.running for job in jobs)
 
     # -- going there ----------------------------------------------------------------------
@@ -189,6 +197,48 @@ class QaModel:
         """Take the marks of a session instead of all that there are."""
         self._comments.clear()
         self.book.bring_back(marks, self._key, self.map, self._other_lines)
+
+    def read_marks(self, path: str | os.PathLike[str]) -> bool:
+        """Add the marks of a table to those that are there. False: not now."""
+        slices = self._current()
+        if slices is None:
+            return False
+        name = Path(path).name
+
+        def run(_progress: Progress, _cancel: Cancel) -> list[tuple[Mark, int | None]]:
+            from napari_ouroboros.operations.marks import read_marks, slices_at
+
+            marks = read_marks(path)
+            return list(zip(marks, slices_at(marks, slices.map), strict=True))
+
+        def done(found: list[tuple[Mark, int | None]]) -> None:
+            if self.book.map is not slices.map:
+                line = f"The trace has changed while {name} was read: read it again."
+            else:
+                line = f"{name}: {add_marks(self.book, found)}"
+            self.marks_read.emit(line)
+
+        return self.reading.start(run, done)
+
+    # -- rules ----------------------------------------------------------------------------
+
+    @property
+    def rules(self) -> Rules:
+        """From where on a slice is suspicious."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        if rules != self._rules:
+            self._rules = rules
+            self.live_checks.set_rules(rules)
+            self.rules_changed.emit()
+
+    @property
+    def limits(self) -> dict[str, tuple[float, ...]]:
+        """Limits of the rules that compare numbers, by the name of the check."""
+        found = self.live_checks.found
+        return {} if found is None else found.limits
 
     # -- checks on demand -----------------------------------------------------------------
 
@@ -249,7 +299,7 @@ class QaModel:
             scene.labels.changed.disconnect(self._labels_changed, missing_ok=True)
             scene.labels.painted.disconnect(self._painted, missing_ok=True)
         self.measuring.close()
-        for job in (self.image, self.round_trip, self.table):
+        for job in (self.image, self.round_trip, self.table, self.reading):
             job.close()
         self.live_checks.close()
 

@@ -58,17 +58,24 @@ class PathForm:
             "write the table of slices",
             "Write one line per slice, with slice, row, column and nm, marks and comments.",
         )
+        self.read = named(
+            QPushButton("Read marks…"),
+            "read marks",
+            "Add the marks of a table that was written here; each goes to the slice at its place.",
+        )
         self.row = QWidget()
         row = QHBoxLayout(self.row)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.only)
         row.addStretch(1)
+        row.addWidget(self.read)
         row.addWidget(self.write)
         self.quantity.currentIndexChanged.connect(self._quantity_chosen)
         self.plot.chosen.connect(self._plot_chosen)
         self.table.chosen.connect(self._row_chosen)
         self.only.toggled.connect(self._only_toggled)
         self.write.clicked.connect(self._write)
+        self.read.clicked.connect(self._read)
 
     @property
     def slices(self) -> SliceTable:
@@ -100,7 +107,7 @@ class PathForm:
         """Show how things are."""
         qa = self._scene.qa
         map_, checks = qa.map, qa.checks
-        known = curves(checks)
+        known = curves(checks, qa.limits)
         if map_ is None:
             self.plot.set_path(np.zeros(0), 0.0)
             self.slices.show(np.zeros(0), [], [], None)
@@ -110,14 +117,18 @@ class PathForm:
             self.slices.show(s, known, qa.reasons, qa.marks)
         self.plot.set_stale(not qa.is_current)
         set_ready(self.write, map_ is not None, "There are no slices yet.")
+        set_ready(self.read, qa.is_current, qa.why_not)
         self._offer(known)
         self._show_flags()
         self._slice_changed(self._scene.place.slice_index, "")
 
+    def _known(self) -> list[Curve]:
+        return curves(self._scene.qa.checks, self._scene.qa.limits)
+
     def choose(self, key: str) -> None:
         """Draw a quantity, if it is there."""
         self._key = key
-        self._offer(curves(self._scene.qa.checks))
+        self._offer(self._known())
 
     def show_profile(self) -> None:
         """Draw something of the measured label, if nothing of it is drawn."""
@@ -164,7 +175,9 @@ class PathForm:
         self.plot.set_flags(qa.suspicious, good, bad)
 
     def _live_changed(self, *_: Any) -> None:
-        self.plot.set_stale(not self._scene.qa.is_current)
+        qa = self._scene.qa
+        self.plot.set_stale(not qa.is_current)
+        set_ready(self.read, qa.is_current, qa.why_not)
 
     def _marks_changed(self) -> None:
         self.slices.show_marks(self._scene.qa.marks)
@@ -172,7 +185,7 @@ class PathForm:
         self._slice_changed(self._scene.place.slice_index, "")
 
     def _measures_changed(self) -> None:
-        self._offer(curves(self._scene.qa.checks))
+        self._offer(self._known())
 
     # -- going there ----------------------------------------------------------------------
 
@@ -202,3 +215,8 @@ class PathForm:
         )
         if name:
             self._scene.qa.write_table(name)
+
+    def _read(self, *_: Any) -> None:
+        name, _ = QFileDialog.getOpenFileName(self.table.window(), "Read marks", "", "*.csv")
+        if name:
+            self._scene.qa.read_marks(name)

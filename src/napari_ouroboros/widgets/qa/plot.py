@@ -205,11 +205,11 @@ class PathPlot(AlongSlices):
         def y_of(values: NDArray[np.float64] | float) -> NDArray[np.float64]:
             return np.asarray(bottom - (np.asarray(values) - low) / (high - low) * (bottom - top))
 
-        line = curve.quantity.line
-        if line is not None and low <= line <= high:
-            painter.setPen(QPen(QColor(*SUSPICIOUS), 1, Qt.PenStyle.DashLine))
-            y = float(y_of(line))
-            painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
+        painter.setPen(QPen(QColor(*SUSPICIOUS), 1, Qt.PenStyle.DashLine))
+        for limit in curve.limits:
+            if low <= limit <= high:
+                y = float(y_of(limit))
+                painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(text, 1.2))
         width = area.width()
@@ -229,6 +229,13 @@ class PathPlot(AlongSlices):
         if known:
             lower = value_text(low, curve.quantity.unit)
             painter.drawText(area.left() + 3, area.bottom() - metrics.descent(), lower)
+        if curve.limits and known:
+            # Said, too: where all values are far below it, its line lies beyond the plot.
+            unit = curve.quantity.unit
+            limit_text = "limit " + " – ".join(value_text(limit, unit) for limit in curve.limits)
+            painter.setPen(QColor(*SUSPICIOUS))
+            x = area.right() - metrics.horizontalAdvance(limit_text) - 4
+            painter.drawText(x, area.top() + metrics.ascent() + 1, limit_text)
 
     def _draw_flags(self, painter: QPainter) -> None:
         area, half = self.area, _FLAGS // 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,8 +36,6 @@ class Quantity:
         What it is, for tooltips.
     from_zero : bool
         Whether 0 belongs into the plot.
-    line : float or None
-        A value worth a line.
     """
 
     key: str
@@ -46,15 +44,15 @@ class Quantity:
     unit: Unit
     about: str
     from_zero: bool = True
-    line: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A quantity with its values (n,); NaN where there is none."""
+    """A quantity with its values (n,), NaN where there is none, and limits that rules set."""
 
     quantity: Quantity
     values: Float
+    limits: tuple[float, ...] = ()
 
 
 _Values = Callable[["Checks"], Any]
@@ -63,7 +61,7 @@ _ALL: tuple[tuple[Quantity, _Values], ...] = (
     (
         Quantity("fold", "Fold (1: slices meet)", "fold", "",
                  "How far the slice reaches towards the inner side of the bend, as a share of the "
-                 "bend's radius: from 1 on it meets its neighbours.", line=1.0),
+                 "bend's radius: from 1 on it meets its neighbours."),
         lambda c: c.geometry.fold,
     ),
     (
@@ -136,15 +134,18 @@ _MEASURED: tuple[tuple[str, str, Unit], ...] = (
 )
 
 
-def curves(checks: Checks | None) -> list[Curve]:
-    """Return all that is known of the slices."""
+def curves(
+    checks: Checks | None, limits: Mapping[str, tuple[float, ...]] | None = None
+) -> list[Curve]:
+    """Return all that is known of the slices, with the limits that `operations.qa.limits` says."""
     if checks is None:
         return []
     found = []
     for quantity, values in _ALL:
         known = values(checks)
         if known is not None:
-            found.append(Curve(quantity, np.asarray(known, np.float64)))
+            lines = (limits or {}).get(quantity.key, ())
+            found.append(Curve(quantity, np.asarray(known, np.float64), lines))
     return found
 
 

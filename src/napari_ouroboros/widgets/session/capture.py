@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from napari_ouroboros.geometry import Straightening
     from napari_ouroboros.operations.marks import Mark
+    from napari_ouroboros.operations.qa import Rules
     from napari_ouroboros.volumes import Volume
     from napari_ouroboros.volumes.labels.label_array import LabelArray
     from napari_ouroboros.widgets.labels.book import StraightLabels
@@ -148,6 +149,7 @@ class Captured:
     volume: SpaceEntry
     straightened: SpaceEntry
     window: WindowEntry
+    rules: Rules
     waiting: Waiting = field(default=Waiting())
 
     def flush(self) -> None:
@@ -179,6 +181,7 @@ class Captured:
             self.volume,
             self.straightened,
             self.window,
+            {} if self.rules == type(self.rules)() else asdict(self.rules),
         )
 
 
@@ -244,6 +247,7 @@ def capture(
         take_space(viewer),
         take_space(scene.straight),
         WindowEntry(front),  # type: ignore[arg-type]
+        scene.qa.rules,
         waiting or Waiting(),
     )
 

@@ -78,6 +78,7 @@ class Edits:
             (scene.labels.painted, self._on_edit),
             (scene.overlays.points.changed, self._layers_changed),
             (scene.qa.marks_changed, self._compare),
+            (scene.qa.rules_changed, self._on_edit),
             (scene.place.follow_changed, self._on_edit),
         ]
 

@@ -351,7 +351,9 @@ def _keep_waiting(scene: Scene, missing: Waiting, left: _Left) -> None:
 def _go_there(scene: Scene, document: SessionDocument, show_front: Callable[[str], object]) -> None:
     """Marks, the shown slice, and last the cameras: layers that come move them."""
     from napari_ouroboros.operations.marks import Mark
+    from napari_ouroboros.operations.qa import Rules
 
+    scene.qa.rules = Rules.of(document.rules)
     scene.qa.bring_back(
         tuple(
             Mark(mark.slice, mark.nm, mark.verdict, mark.comment)
