@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.compat import isalive
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QFileDialog, QMainWindow, QMessageBox
 from real_events import wait_until
 from small_scene import Scene, make_scene
 
@@ -424,6 +424,31 @@ def test_saved_is_what_stopped_jobs_leave(traced: Make, into: Make, tmp_path: Pa
     job.running = False
     at.wait_for_end()
     assert read_session(tmp_path / "a.ouroboros").slices.width == 31
+
+
+def test_after_exit_and_cancel_only_this_window_closes(
+    traced: Make, window: Make, small: Scene, into: Make
+) -> None:
+    """File > Exit, then "Cancel", then the cross of the window: others stay open."""
+    at, other = traced(), At(window())
+    other.trace(small)
+
+    def exit_and_cancel(cancel: Callable[[], object]) -> None:
+        at.window.close(quit_app=True, confirm_need=False)
+        cancel()
+        assert at.window.isVisible()
+
+    exit_and_cancel(lambda: at.answer(KINDS.Cancel))
+    into(None)  # or where to save it was asked, and cancelled
+    exit_and_cancel(lambda: at.answer(KINDS.Save))
+    wait_until(lambda: not at.watch.stopping.isActive() and at.watch.question is None, "the end")
+    assert at.watch.question is None
+    QMainWindow.close(at.window)  # as the cross does
+    at.answer(KINDS.Discard)
+    at.wait_for_end()
+    assert isalive(other.window)
+    assert other.window.isVisible()
+    assert other.work.unsaved
 
 
 def test_nothing_to_lose_nothing_asked(window: Make, small: Scene) -> None:

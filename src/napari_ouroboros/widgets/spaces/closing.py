@@ -38,7 +38,7 @@ class _Watch(QObject):
         self._asked = False
         self._done = False
         #: The user has decided, or there is no time to: the window closes.
-        self._sure = False
+        self._sure = self._staying = False
         #: The question that is shown.
         self.question: QMessageBox | None = None
         self._answer: asking.Answer = "cancel"
@@ -61,7 +61,7 @@ class _Watch(QObject):
                 self._sure = True
             return False
         if kind == QEvent.Type.Close:
-            if self._has_to_ask():
+            if self._staying or self._has_to_ask():
                 event.ignore()
                 return True
             # The window may still say no; only one that closes is hidden next.
@@ -96,7 +96,9 @@ class _Watch(QObject):
 
     def _answered(self, answer: asking.Answer) -> None:
         self.question, self._answer = None, answer
-        if answer != "cancel":
+        if answer == "cancel":
+            self._stay()
+        else:
             # What is stopped takes back what it has half done: saved is what is left then.
             self.stopping.begin(self._stopped)
 
@@ -104,6 +106,22 @@ class _Watch(QObject):
         if saved:
             self._answer = "stop"
             self.stopping.begin(self._stopped)
+        else:
+            self._stay()
+
+    def _stay(self) -> None:
+        """Let napari forget that the whole program was to end, if it was: this was "Cancel".
+
+        Else closing this window some time later would still end the program, and close all others
+        with it. napari forgets it when just this window is to close, which is not done here.
+        """
+        window = self._window()
+        if window is not None:
+            self._staying = True
+            try:
+                window.close()
+            finally:
+                self._staying = False
 
     def _stopped(self, _ended: bool) -> None:
         viewer = self._viewer()
