@@ -11,11 +11,12 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening
 from napari_ouroboros.geometry.touched import block_bounds, block_box
+from napari_ouroboros.operations.backproject_check import CheckedBackprojection
 from napari_ouroboros.operations.backproject_report import (
     BackprojectOptions,
     BackprojectReport,
@@ -24,26 +25,17 @@ from napari_ouroboros.operations.backproject_report import (
 )
 from napari_ouroboros.operations.destination import (
     Scale,
-    check_coarser,
-    check_form,
-    conflict_folder,
     corner_nm,
-    label_place,
     label_tiff,
     label_writer,
-    notice_shift,
-    notice_wide,
-    scales_of,
     staged,
     staged_file,
 )
-from napari_ouroboros.operations.gather import Block, Gatherer, LabelGrid
-from napari_ouroboros.operations.label_inputs import open_stack, result_dtype
-from napari_ouroboros.operations.merge import TouchedBlock, merge, touched_blocks
-from napari_ouroboros.operations.outputs import CHUNK, check_free
-from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit, default_threads
+from napari_ouroboros.operations.gather import Block
+from napari_ouroboros.operations.merge import TouchedBlock, merge
+from napari_ouroboros.operations.outputs import CHUNK
+from napari_ouroboros.operations.plan import Cancel, Plan, Progress, Unit
 from napari_ouroboros.operations.pyramid import CoarserScale
-from napari_ouroboros.operations.sampler import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes import Volume
@@ -136,8 +128,8 @@ def backproject(
     return job.run(progress, cancel)
 
 
-class BackprojectJob:
-    """A backprojection with everything checked, and its plan, before anything is written."""
+class BackprojectJob(CheckedBackprojection):
+    """A backprojection with its plan; parameters as `backproject` has them."""
 
     def __init__(
         self,
@@ -146,69 +138,9 @@ class BackprojectJob:
         destination: str | os.PathLike[str],
         like: Volume | None = None,
         mip: int | None = None,
-        *,
-        keep: Sequence[int] | None = None,
-        labels_scale: Sequence[float] | None = None,
-        labels_offset: Sequence[float] | None = None,
-        dtype: DTypeLike | None = None,
-        conflicts: str | os.PathLike[str] | None = None,
-        pyramid: bool = False,
-        sharded: bool = False,
-        memory: int = DEFAULT_MEMORY,
-        timeout: float = 60.0,
-        threads: int | None = None,
-        overwrite: bool = False,
-        command: str | None = None,
+        **options: Unpack[BackprojectOptions],
     ) -> None:
-        self.start = time.monotonic()
-        self.path, self.output = label_place(destination)
-        check_form(self.output, pyramid, sharded)
-        self.sharded = sharded
-        self.conflicts = None if conflicts is None else conflict_folder(conflicts, self.path)
-        for path, _ in filter(None, ((self.path, self.output), self.conflicts)):
-            check_free(path, overwrite)
-        self.overwrite, self.command, self.memory, self.keep = overwrite, command, memory, keep
-        self.threads = threads or default_threads()
-        maps = [straightening] if isinstance(straightening, Straightening) else list(straightening)
-        stacks = [labels] if isinstance(straightening, Straightening) else list(labels)
-        if len(maps) != len(stacks) or not maps:
-            raise UserError(
-                f"{len(stacks)} label volumes for {len(maps)} recipes; give one for each"
-            )
-        source = maps[0].source
-        self.scale, *coarser = scales_of(source, like, mip, self.output)
-        notice_shift(self.scale)
-        if pyramid:
-            check_coarser([self.scale, *coarser])
-        if self.conflicts is not None:
-            self._conflict_scale = scales_of(source, like, mip, self.conflicts[1])[0]
-        with ExitStack() as files:
-            opened = [
-                open_stack(files, stack, memory // 4 // len(stacks), timeout) for stack in stacks
-            ]
-            self.gatherers = [
-                Gatherer(
-                    map_,
-                    self.scale.source,
-                    LabelGrid.of(stack, map_, keep, labels_scale, labels_offset),
-                )
-                for stack, map_ in zip(opened, maps, strict=True)
-            ]
-            self.dtype = result_dtype(self.gatherers, dtype)
-            self.blocks = touched_blocks(self.gatherers, CHUNK)
-            if self.output == "tiff":
-                notice_wide([index for index, _ in self.blocks], self.scale, self.dtype)
-            self._files = files.pop_all()
-        self._units = self._grouped()
-        self.pyramid = [
-            CoarserScale(
-                self.scale, scale, CHUNK, [index for index, _ in self.blocks],
-                self._unit(scale), self.dtype,
-            )
-            for scale in (coarser if pyramid else [])
-        ]  # fmt: skip
-        if sharded:
-            self.threads = max(1, min(self.threads, memory // 2 // self._held_bytes))
+        super().__init__(labels, straightening, destination, like, mip, **options)
         self._lock = threading.Lock()
         self._totals = np.zeros(4, np.int64)
         self._written: set[Index] = set()
@@ -216,11 +148,6 @@ class BackprojectJob:
         self._writer: ChunkWriter
         self._tiff: LabelTiff | None = None
         self._conflict_writer: ChunkWriter | None = None
-
-    @property
-    def mip(self) -> int:
-        """Level of the source whose grid the result gets."""
-        return self.scale.mip
 
     def plan(self) -> Plan:
         """What the run will visit and hold; computed from geometry alone."""
@@ -231,12 +158,12 @@ class BackprojectJob:
             "backprojection",
             [
                 Unit("_".join(map(str, index)), partial(self._write_unit, blocks))
-                for index, blocks in self._units.items()
+                for index, blocks in self.units.items()
             ],
             bytes_to_fetch=0,
             bytes_to_write=len(self.blocks) * voxels * self.dtype.itemsize,
             memory_bytes=min(kept, self.memory // 4)
-            + self.threads * (voxels * 9 + self._held_bytes + slices),
+            + self.threads * (voxels * 9 + self.held_bytes + slices),
             later=[Unit("planes", self._write_planes)]
             if self.output == "tiff"
             else [unit for scale in self.pyramid for unit in self._coarser_units(scale)],
@@ -244,15 +171,15 @@ class BackprojectJob:
 
     def run(self, progress: Progress | None, cancel: Cancel | None) -> BackprojectReport:
         """Do it."""
-        with self._files, ExitStack() as stack:
+        with self.files, ExitStack() as stack:
             result, done = self._open_result(stack)
             conflicts = None
             if self.conflicts is not None:
                 place, output = self.conflicts
                 conflicts = stack.enter_context(staged(place, output, self.overwrite))
-                facts = {**self._facts(self._conflict_scale), "conflicts": True}
+                facts = {**self._facts(self.conflict_scale), "conflicts": True}
                 self._conflict_writer = label_writer(
-                    conflicts, output, self._conflict_scale, np.uint8, facts
+                    conflicts, output, self.conflict_scale, np.uint8, facts
                 )
             try:
                 self.plan().run(self.threads, progress, cancel, done)
@@ -329,33 +256,6 @@ class BackprojectJob:
         if self.command:
             facts["command"] = self.command
         return facts
-
-    def _unit(self, scale: Scale) -> Index:
-        """Voxels of a write unit."""
-        if not self.sharded:
-            return CHUNK
-        from napari_ouroboros.volumes.writing.precomputed_writer import shard_unit
-
-        chunk_bytes = int(np.prod(CHUNK)) * self.dtype.itemsize
-        return shard_unit(scale.written.shape, CHUNK, chunk_bytes)
-
-    def _grouped(self) -> dict[Index, list[TouchedBlock]]:
-        """The touched chunks of each write unit."""
-        units: dict[Index, list[TouchedBlock]] = {}
-        unit = self._unit(self.scale)
-        for block in self.blocks:
-            z, y, x = (i * c // u for i, c, u in zip(block[0], CHUNK, unit, strict=True))
-            units.setdefault((z, y, x), []).append(block)
-        return units
-
-    @property
-    def _held_bytes(self) -> int:
-        """What one write unit holds: its chunks, and the store's own copy of a shard's."""
-        chunk_bytes = int(np.prod(CHUNK)) * self.dtype.itemsize
-        if not self.sharded:
-            return chunk_bytes
-        most = max([*map(len, self._units.values()), *(s.most_chunks for s in self.pyramid)])
-        return 2 * most * chunk_bytes
 
     def _write_unit(self, blocks: Sequence[TouchedBlock], cancel: Cancel) -> None:
         pieces = []
