@@ -1,4 +1,4 @@
-"""The straightened layers of a scene: one for each chosen volume layer, following the map."""
+"""The straightened view of a scene: one layer for each chosen volume layer, following the map."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from napari_ouroboros.widgets.spaces.before_napari import BeforeNapari
 from napari_ouroboros.widgets.straighten.carry import carried
 from napari_ouroboros.widgets.straighten.dimming import Dimming
 from napari_ouroboros.widgets.straighten.map_names import MapNames
-from napari_ouroboros.widgets.straighten.placement import shift_between
-from napari_ouroboros.widgets.straighten.straight_layer import StraightLayer, kind_of
-from napari_ouroboros.widgets.straighten.volume_feed import VolumeFeed
+from napari_ouroboros.widgets.straighten.shown_layers import ShownLayers
 from napari_ouroboros.widgets.streaming import volume_of
 
 if TYPE_CHECKING:
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.scene import LiveState, Scene
     from napari_ouroboros.widgets.straighten.content import LiveContent
     from napari_ouroboros.widgets.straighten.result import ResultContent
+    from napari_ouroboros.widgets.straighten.straight_layer import StraightLayer
+    from napari_ouroboros.widgets.straighten.volume_feed import VolumeFeed
 
 
 class LivePreview:
@@ -55,12 +55,15 @@ class LivePreview:
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
         self._unwanted: weakref.WeakSet[Layer] = weakref.WeakSet()
-        self._shown: dict[Layer, StraightLayer] = {}
-        self._feeds: dict[tuple[Any, ...], VolumeFeed] = {}
+        self._shown = ShownLayers(scene)
+        self._shown.arrived.connect(self._picture_arrived)
+        self._shown.more_arrived.connect(self._more_arrived)
+        self._shown.problem_changed.connect(self._look_at_problems)
+        self._shown.picks_changed.connect(self._picks_changed)
+        self._shown.removed.connect(self._straightened_removed)
         self.problems: dict[Layer, str] = {}
         self._map: Straightening | None = None
         self._place = float(scene.place.slice_index)
-        self._busy = False
         self._problem = ""
         self._dimming = Dimming(self)
         self.closed = False
@@ -70,7 +73,6 @@ class LivePreview:
         scene.volumes_changed.connect(self.update)
         scene.place.slice_changed.connect(self._slice_changed)
         scene.settings.events.interpolation.connect(self._interpolation_changed)
-        scene.straight.layers.events.removed.connect(self._straightened_removed)
         # napari is to read neither the whole view in 3D, nor what lies in 2D as if it were 3D yet.
         turned = scene.straight.dims.events.ndisplay
         self._turning = BeforeNapari(turned, self._turns_to_3d)
@@ -123,12 +125,12 @@ class LivePreview:
         """What is shown, in the order of the volume layers."""
         scene = self._scene()
         layers = [] if scene is None else scene.volume_layers
-        return [self._shown[x] for x in layers if x in self._shown]
+        return [shown for shown in map(self._shown.get, layers) if shown is not None]
 
     @property
     def idle(self) -> bool:
         """Whether all pictures are the truth of this moment, or cannot be had."""
-        feeds = self._feeds.values()
+        feeds = self._shown.feeds
         return self.scene.live.idle and all(x.feed.idle and x.coarse.idle for x in feeds)
 
     @property
@@ -139,7 +141,7 @@ class LivePreview:
             return True
         if self.scene.straight.dims.ndisplay == 3:
             return False  # an empty picture of the new one is there at once, and fills
-        return any(feed.feed.is_stale for feed in self._feeds.values())
+        return any(feed.feed.is_stale for feed in self._shown.feeds)
 
     @property
     def problem(self) -> str:
@@ -159,23 +161,19 @@ class LivePreview:
         if self.closed or source.live is not made_from:
             return False
         source.feed.show(result)
-        for shown in self._shown.values():
-            if shown.source is source:
-                shown.show()
+        self._shown.show(lambda feed: feed is source)
         self.picture_changed.emit()
         return True
 
     def show_preview(self, source: VolumeFeed) -> None:
         """Let the preview take the place of the result again."""
         source.feed.show(source.live)
-        for shown in self._shown.values():
-            if shown.source is source:
-                shown.show()
+        self._shown.show(lambda feed: feed is source)
         self.picture_changed.emit()
 
     def retry(self) -> None:
         """Ask again for what could not be read."""
-        for feed in self._feeds.values():
+        for feed in self._shown.feeds:
             feed.feed.retry()
         self._look_at_problems()
 
@@ -185,9 +183,10 @@ class LivePreview:
         if self.closed or scene is None:
             return
         candidates = scene.volume_layers
-        before = (set(self._shown), dict(self.problems))
-        for layer in [x for x in self._shown if x not in candidates or not self.is_chosen(x)]:
-            self._drop(layer)
+        before = (set(self._shown.volume_layers), dict(self.problems))
+        for layer in self._shown.volume_layers:
+            if layer not in candidates or not self.is_chosen(layer):
+                self._shown.drop(layer)
         self.problems = {}
         state = scene.live.state
         if state.map is not None:
@@ -195,11 +194,11 @@ class LivePreview:
             for layer in candidates:
                 if self.is_chosen(layer) and reference is not None:
                     self._add(layer, reference, state)
-            if not before[0] and self._shown:
+            if not before[0] and self._shown.volume_layers:
                 # napari goes to the middle of the first layer that a viewer gets.
                 self._go_to(min(round(self._place), len(state.map.frames) - 1))
-        self._close_unused()
-        if before != (set(self._shown), self.problems):
+        self._shown.close_unused()
+        if before != (set(self._shown.volume_layers), self.problems):
             self.layers_changed.emit()
         self._look_at_age()
 
@@ -218,81 +217,21 @@ class LivePreview:
             scene.volumes_changed.disconnect(self.update)
             scene.place.slice_changed.disconnect(self._slice_changed)
             scene.settings.events.interpolation.disconnect(self._interpolation_changed)
-            scene.straight.layers.events.removed.disconnect(self._straightened_removed)
             scene.closing.disconnect(self.close)
         self._names.close()
-        for layer in list(self._shown):
-            self._drop(layer)
-        self._close_unused()
-
-    # -- layers ---------------------------------------------------------------------------
+        self._shown.close()
 
     def _add(self, layer: Layer, reference: Layer, state: LiveState) -> None:
         """Show a volume layer straightened, or note why not."""
-        scene = self.scene
-        volume = volume_of(layer)
-        assert volume is not None
-        assert scene.live.volume is not None
-        assert state.map is not None
         try:
-            shift = shift_between(layer, reference)
+            if self._shown.add(layer, reference, state):
+                self._map = state.map
         except UserError as error:
             self.problems[layer] = one_line(error)
-            self._drop(layer)
-            return
-        labels = kind_of(layer) == "labels"
-        key = (volume, labels, None if shift is None else tuple(shift.tolist()))
-        shown = self._shown.get(layer)
-        if shown is not None and self._feeds.get(key) is shown.source:
-            return
-        self._drop(layer)
-        source = self._feeds.get(key)
-        if source is None:
-            source = VolumeFeed(volume, labels, shift, scene.deliver)
-            source.feed.arrived.connect(self._picture_arrived)
-            source.feed.failed.connect(self._look_at_problems)
-            source.coarse.arrived.connect(self._more_arrived)
-            source.picks.changed.connect(self._picks_changed)
-            self._feeds[key] = source
-        if source.live is None:
-            source.feed.show(
-                source.cut(state.map, scene.live.volume, state.mip, scene.settings.interpolation)
-            )
-        self._busy = True
-        try:
-            self._shown[layer] = StraightLayer(scene, layer, source)
-        finally:
-            self._busy = False
-        self._map = state.map
 
-    def _drop(self, layer: Layer) -> None:
-        shown = self._shown.pop(layer, None)
-        if shown is None:
-            return
-        self._busy = True
-        try:
-            shown.close()
-        finally:
-            self._busy = False
-
-    def _close_unused(self) -> None:
-        used = {id(shown.source) for shown in self._shown.values()}
-        for key, feed in list(self._feeds.items()):
-            if id(feed) not in used:
-                del self._feeds[key]
-                feed.feed.arrived.disconnect(self._picture_arrived)
-                feed.feed.failed.disconnect(self._look_at_problems)
-                feed.coarse.arrived.disconnect(self._more_arrived)
-                feed.picks.changed.disconnect(self._picks_changed)
-                feed.close()
-
-    def _straightened_removed(self, event: Any) -> None:
+    def _straightened_removed(self, layer: Layer) -> None:
         """The user removed a straightened layer: its volume is not wanted any more."""
-        if self._busy:
-            return
-        for layer, shown in list(self._shown.items()):
-            if shown.layer is event.value:
-                self.choose(layer, False)
+        self.choose(layer, False)
 
     # -- following ------------------------------------------------------------------------
 
@@ -300,9 +239,7 @@ class LivePreview:
         if new.map is None:
             if new.problem in (NO_VOLUME, NO_TRACE):
                 self._map = None
-                for layer in list(self._shown):
-                    self._drop(layer)
-                self._close_unused()
+                self._shown.clear()
                 self.layers_changed.emit()
             self._look_at_age()
             return
@@ -325,21 +262,19 @@ class LivePreview:
         state = scene.live.state
         if state.map is None or scene.live.volume is None:
             return
-        feeds = [feed for feed in self._feeds.values() if which(feed)]
+        feeds = [feed for feed in self._shown.feeds if which(feed)]
         for feed in feeds:
             feed.feed.show(
                 feed.cut(state.map, scene.live.volume, state.mip, scene.settings.interpolation)
             )
-        for shown in list(self._shown.values()):
-            if shown.source in feeds:
-                shown.show()
+        self._shown.show(lambda feed: feed in feeds)
         self._look_at_age()
 
     def _go_to(self, k: int) -> None:
         """Show a slice; the main viewer stays where it is, since nobody asked it to move."""
         scene = self.scene
         scene.place.go_to_slice(k, "volume")
-        for shown in self._shown.values():
+        for shown in self._shown:
             scale = float(shown.layer.scale[-3])
             if scene.straight.dims.ndim == 3 and scene.straight.dims.ndisplay == 2:
                 nm = k * scale
@@ -355,7 +290,7 @@ class LivePreview:
             self._look_at_age()
 
     def _interpolation_changed(self) -> None:
-        for feed in self._feeds.values():
+        for feed in self._shown.feeds:
             feed.warm_up(self.scene.settings.interpolation)
 
     def _picks_changed(self) -> None:
@@ -364,13 +299,11 @@ class LivePreview:
 
     def _turns_to_3d(self, event: Any) -> None:
         if event.value == 3:
-            for shown in self._shown.values():
-                shown.show()
+            self._shown.show()
 
     def _turned_to_2d(self, event: Any) -> None:
         if event.value == 2:
-            for shown in self._shown.values():
-                shown.show()
+            self._shown.show()
 
     def _map_requested(self) -> None:
         # The pictures are of yesterday from now on, though nobody can see that yet.
@@ -379,19 +312,19 @@ class LivePreview:
     # -- pictures -------------------------------------------------------------------------
 
     def _picture_arrived(self) -> None:
-        for shown in self._shown.values():
+        for shown in self._shown:
             shown.refresh()
         self._look_at_problems()
         self._look_at_age()
         self.picture_changed.emit()
 
     def _more_arrived(self) -> None:
-        for shown in self._shown.values():
+        for shown in self._shown:
             shown.refresh_3d()
         self.picture_changed.emit()
 
     def _look_at_problems(self, *_: Any) -> None:
-        problem = next((f.feed.problem for f in self._feeds.values() if f.feed.problem), "")
+        problem = next((f.feed.problem for f in self._shown.feeds if f.feed.problem), "")
         if problem != self._problem:
             self._problem = problem
             self.problem_changed.emit(problem)
