@@ -45,30 +45,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # A plugin of pytest may have imported numba already, which then does not look there again.
     if numba := sys.modules.get("numba"):
         numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        _keep_kernels_one_at_a_time(Path(os.environ["NUMBA_CACHE_DIR"]))
-
-
-def _keep_kernels_one_at_a_time(folder: Path) -> None:
-    """Let the processes of ``-n`` share the compiled kernels.
-
-    numba notes under which number the code for some types lies, and then writes the code. Two
-    processes that do so at one moment may give one number to two codes, and call the wrong one
-    ever after.
-    """
-    import fcntl
-
-    from numba.core.caching import IndexDataCacheFile
-
-    save = IndexDataCacheFile.save
-
-    def save_alone(self: Any, key: Any, data: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            save(self, key, data)
-
-    IndexDataCacheFile.save = save_alone
 
 
 @pytest.fixture(scope="session")
