@@ -15,6 +15,7 @@ from napari_ouroboros.widgets.qa.model import NOTHING_SUSPICIOUS
 from napari_ouroboros.widgets.spaces.curve_layer import CurveLayer
 from napari_ouroboros.widgets.spaces.linked_cursor import LinkedCursor
 from napari_ouroboros.widgets.spaces.linked_slices import STRAIGHTENED, LinkedSlices
+from napari_ouroboros.widgets.spaces.linked_strokes import LinkedStrokes
 from napari_ouroboros.widgets.spaces.riding_frame import RidingFrame
 from napari_ouroboros.widgets.spaces.warm_map import WarmMap
 
@@ -28,7 +29,7 @@ Float = NDArray[np.float64]
 
 
 class LinkedSpaces:
-    """Frame, curve, cursor, slices and keys; all end with `close`.
+    """Frame, curve, cursor, slices, strokes and keys; all end with `close`.
 
     Parameters
     ----------
@@ -45,6 +46,7 @@ class LinkedSpaces:
         scene.qa.said.connect(self.said.emit)
         self.warm = WarmMap(scene.live, scene.deliver)
         self.slices = LinkedSlices(scene)
+        self.strokes = LinkedStrokes(scene)
         self.curve = CurveLayer(scene)
         self.frame = RidingFrame(scene)
         self.cursor = LinkedCursor(scene, self.warm)
@@ -83,7 +85,14 @@ class LinkedSpaces:
             model.bind_key(key, None)
         if self._bound:
             self._scene.qa.said.disconnect(self.said.emit, missing_ok=True)
-            for part in (self.cursor, self.frame, self.curve, self.slices, self.warm):
+            for part in (
+                self.cursor,
+                self.frame,
+                self.curve,
+                self.strokes,
+                self.slices,
+                self.warm,
+            ):
                 part.close()
         self._bound.clear()
 
