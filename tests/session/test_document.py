@@ -48,6 +48,7 @@ SPECIAL = {
     "store": st.just("labels/1"),
     "features": st.just(()),
     "values": st.just(()),
+    "rules": st.dictionaries(st.text(), st.booleans() | FLOATS, max_size=2),
     "recipe": RECIPES,
     "recipes": st.lists(RECIPES, min_size=3, max_size=3).map(tuple),
 }
