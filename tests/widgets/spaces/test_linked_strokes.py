@@ -86,11 +86,14 @@ def test_a_plane_that_has_some_of_the_stroke_stays(spaces: Any, labels: Any) -> 
     assert spaces.viewer.dims.point == before
 
 
-def test_it_moves_once_a_stroke(spaces: Any, labels: Any) -> None:
+def test_a_stroke_is_all_of_it(spaces: Any, labels: Any) -> None:
+    """Not its first dab: the volume stays while one paints, and where the stroke crosses it."""
     last = labels.map.shape[0] - 1
-    stroke(spaces, labels, (last, 2, 3), (0, 11, 17))
-    assert in_plane(spaces, labels, (last, 2, 3))
-    assert not in_plane(spaces, labels, (0, 11, 17))
+    spaces.viewer.dims.set_point(0, labels.map.to_volume((last, 11, 17))[0])
+    before = spaces.viewer.dims.point
+    assert not in_plane(spaces, labels, (0, 2, 3))
+    stroke(spaces, labels, (0, 2, 3), (last, 11, 17))
+    assert spaces.viewer.dims.point == before
     stroke(spaces, labels, (0, 2, 17))
     assert in_plane(spaces, labels, (0, 2, 17))
 

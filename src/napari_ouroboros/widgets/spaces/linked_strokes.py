@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 
 from napari_ouroboros.widgets.spaces.display import shown
 from napari_ouroboros.widgets.spaces.linked_slices import show_point
+from napari_ouroboros.widgets.spaces.soon import Soon
 
 if TYPE_CHECKING:
     from napari_ouroboros.volumes.labels.label_changes import Change
     from napari_ouroboros.widgets.labels import StraightLabels
     from napari_ouroboros.widgets.scene import Scene
 
-#: Tools of napari's that write labels.
-_PAINTING = ("paint", "erase", "fill", "polygon")
+#: Tools of napari's that write labels where the mouse is.
+_PAINTING = ("paint", "erase", "fill")
 #: Voxels, or boxes, of a stroke that are looked up, about.
 _MOST = 500
 
 
 class LinkedStrokes:
-    """With "follow" on the volume shows a plane through each stroke; it moves once a stroke.
+    """With "follow" on the volume shows a plane through each stroke, once that is done.
 
-    It stays where some of what is painted first lies in the shown plane. Only a press of the mouse
-    on the straightened canvas begins a stroke: what is computed, undone, or painted in another
-    window moves nothing.
+    It stays where some of the stroke lies in the shown plane. Only the mouse on the straightened
+    canvas makes a stroke: what is computed, undone, or painted in another window moves nothing.
 
     Parameters
     ----------
@@ -37,34 +37,44 @@ class LinkedStrokes:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        #: Labels in which a stroke has begun, until the first of it has been painted.
-        self._begun: StraightLabels | None = None
+        #: Labels that are being painted in, and what has been told of it.
+        self._painting: StraightLabels | None = None
+        self._told: list[Change] = []
+        self._end_soon = Soon(scene.deliver, self._end)
         scene.straight.mouse_drag_callbacks.append(self._pressed)
         scene.labels.painted.connect(self._painted)
 
     def close(self) -> None:
         """Stop listening."""
+        self._end_soon.close()
         self._scene.straight.mouse_drag_callbacks.remove(self._pressed)
         self._scene.labels.painted.disconnect(self._painted, missing_ok=True)
 
     def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:
         layer = self._scene.straight.layers.selection.active
         paints = str(getattr(layer, "mode", "")) in _PAINTING
-        self._begun = self._scene.labels.entry_of(layer) if paints else None
+        self._painting, self._told = self._scene.labels.entry_of(layer) if paints else None, []
         yield
+        while event.type == "mouse_move":
+            yield
+        # What has been written by now is told before.
+        self._end_soon.request()
 
     def _painted(self, entry: StraightLabels, change: Change) -> None:
-        if entry is not self._begun:
-            return
-        self._begun = None
+        if entry is self._painting:
+            self._told.append(change)
+
+    def _end(self) -> None:
+        entry, told = self._painting, self._told
+        self._painting, self._told = None, []
         volume, viewer = self._scene.reference, self._scene.viewer
-        if volume is None or not self._scene.place.follow:
+        if entry is None or not told or volume is None or not self._scene.place.follow:
             return
         grid = volume.levels[0]
         plane = shown(viewer, grid)
         if plane.axis is None:
             return
-        nm = entry.map.to_volume(_samples(change))
+        nm = entry.map.to_volume(np.concatenate([_samples(change) for change in told]))
         away = grid.to_index(nm)[:, plane.axis] - plane.at
         if away.min() > 0.5 or away.max() < -0.5:
             middle = np.linalg.norm(nm - nm.mean(axis=0), axis=1).argmin()
