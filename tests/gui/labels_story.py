@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from oracles.literal_map import LiteralMap, Located
-from real_events import on_screen, settle, wait_until, way
+from real_events import on_screen, settle, still, wait_until, way
 from story import Story
 
 from napari_ouroboros import Volume
@@ -46,21 +46,23 @@ class LabelsStory(Story):
         layer = self.entry.layer
         self.scene.straight.layers.selection.active = layer
         self.person.focus(self.window)
-        self.person.click(self.pixel(self.scene.place.slice_index, (1, 1)))
+        place = self.world_of(self.scene.place.slice_index, (1, 1))
+        self.person.click_world(self.scene.straight, place)
         self.person.key("P")
         wait_until(lambda: layer.mode == "paint", "the brush")
         layer.brush_size = size
         layer.selected_label = label
 
-    def pixel(self, k: int, at: Sequence[float]) -> Any:
-        """Where on the screen a pixel (row, column) of a slice is."""
-        world = np.array([k, *at]) * np.asarray(self.straight_image.scale)
-        return on_screen(self.scene.straight, world)
+    def world_of(self, k: int, at: Sequence[float]) -> NDArray[np.float64]:
+        """Where a pixel (row, column) of a slice is in the straightened view."""
+        return np.array([k, *at]) * np.asarray(self.straight_image.scale)
 
     def stroke(self, k: int, middle: Sequence[float]) -> None:
         """Drag the brush two pixels across a pixel (row, column) of the shown slice."""
-        ends = [self.pixel(k, (middle[0], middle[1] + d)) for d in (-1, 1)]
-        self.person.drag(way(*ends, steps=2))
+        straight = self.scene.straight
+        first, last = (self.world_of(k, (middle[0], middle[1] + d)) for d in (-1, 1))
+        start = wait_until(still(lambda: on_screen(straight, first)), "the slice to be still")
+        self.person.drag(way(start, on_screen(straight, last), steps=2))
 
     def paint_slices(self, places: dict[int, Sequence[float]]) -> None:
         """Walk from slice to slice by key and paint each at its (row, column)."""
