@@ -238,3 +238,24 @@ def test_any_labels(seed: int) -> None:
         assert len(was) == len(now) == 0 or (was[0] <= now[0] and now[-1] <= was[-1])
         # Within painted slices nothing is added of an id that is painted there.
         np.testing.assert_array_equal((out == i)[was], (labels == i)[was])
+
+
+@pytest.mark.parametrize(("a", "b", "k"), [(10, 50, 4), (50, 10, 12), (7, 8, 8), (20, 33, 3)])
+def test_a_straight_edge_goes_over_linearly(a: int, b: int, k: int) -> None:
+    """By its outline, half a pixel beyond the last centre, not by centres of pixels."""
+    labels = volume(17)
+    labels[0, :, :a] = labels[16, :, :b] = BIG
+    edge = a - 0.5 + (b - a) * k / 16
+    expected = np.arange(61) <= edge
+    np.testing.assert_array_equal(filled(labels)[k] == BIG, np.broadcast_to(expected, (61, 61)))
+
+
+def test_of_equal_claims_the_smaller_id_gets_the_pixel() -> None:
+    """Two that change places meet halfway, one exactly over the other."""
+    labels = volume(3, 25)
+    left, right = (slice(8, 13), slice(4, 9)), (slice(8, 13), slice(12, 17))
+    labels[0][left], labels[0][right] = 9, 4
+    labels[2][left], labels[2][right] = 4, 9
+    between = filled(labels)[1]
+    assert np.unique(between).tolist() == [0, 4]
+    assert between[10, 10] == 4

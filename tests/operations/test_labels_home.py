@@ -237,6 +237,19 @@ def test_a_stroke_while_a_chunk_is_computed_is_not_lost(made: Any, tmp_path: Pat
     assert set(np.unique(home.loader.peek(*chunk, outdated=False))) == {0, 6}
 
 
+@pytest.mark.parametrize("mip", [0, 1, 2])
+def test_what_is_painted_is_computed_anew_at_every_mip(made: Any, tmp_path: Path, mip: int) -> None:
+    map_, source = SCENES["helix"]()
+    labels = painted(tmp_path / "labels", map_.shape)
+    home = made(labels, map_, source)
+    chunk = (mip, largest_chunk(home, mip))
+    home.loader.want("me", [chunk])
+    wait_until(lambda: home.loader.idle)
+    labels[:] = np.where(labels[:] > 0, np.uint64(6), np.uint64(0))
+    wait_until(lambda: home.loader.idle)
+    assert set(np.unique(home.loader.peek(*chunk, outdated=False))) == {0, 6}
+
+
 def test_what_is_erased_goes(made: Any, tmp_path: Path) -> None:
     map_, source = SCENES["helix"]()
     labels = painted(tmp_path / "labels", map_.shape)

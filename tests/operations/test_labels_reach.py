@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import Helix
+from oracles.curves import Circle
 from painted import ring
 from random_maps import around, maps
 
@@ -85,6 +86,18 @@ def test_little_more_than_what_is_reached(map_: Straightening) -> None:
         found, truly = found + len(chunks), truly + len(truth)
     assert truly > 6
     assert found <= 5 * truly
+
+
+def test_what_bulges_between_slices_far_apart_is_reached() -> None:
+    """Nine slices of a circle: between them the outer rim leaves its chords by some voxels."""
+    points = Circle(100.0).points(40)
+    map_ = Straightening(Trace(points, closed=True), 40, 40, 3.0, 2 * np.pi * 100 / 9)
+    level = level_of(around(map_, (4.0, 4.0, 4.0)), 1)
+    reach = LabelReach(map_, [level])
+    for k in (0, 3):
+        for c in (0, 38):
+            box = (k, k + 1), (0, 40), (c, c + 2)
+            assert truly_reached(map_, level, box) <= reach.chunks([box])[0]
 
 
 def test_levels_and_boxes_beyond_the_labels() -> None:

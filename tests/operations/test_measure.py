@@ -140,6 +140,29 @@ class TestClosedForms:
         assert len(adaptive.frames) > 1.3 * len(even.frames)
         assert volumes[1] == pytest.approx(volumes[0], rel=1e-3)
 
+    def test_means_are_weighted_by_what_a_slice_stands_for(self) -> None:
+        """Places by volume, sizes along the path by length."""
+        straight = np.stack([np.linspace(0, 600, 16), np.full(16, 300.0), np.zeros(16)], axis=1)
+        angle = np.linspace(0, 2.0, 24)[1:]
+        bend = np.stack([600 + 300 * np.sin(angle), 300 * np.cos(angle), 0 * angle], axis=1)
+        trace = Trace(np.concatenate([straight, bend]))
+        map_ = Straightening(trace, 41, 41, 5.0, 10.0, adaptive_radius_nm=300)
+        n = map_.shape[0]
+        labels = np.zeros(map_.shape, np.uint16)
+        for k in range(n):  # beside the curve, on one side at one end, on the other at the other
+            at = 40.0 * (2 * k / n - 1)
+            labels[k][disc(map_, 30.0 + 30.0 * k / n, (at, -at))] = 1
+        report = measure(labels, map_)
+        (body,), slices = report.labels, report.slices
+        places = map_.to_volume(np.stack([slices.slices, slices.rows, slices.columns], axis=1))
+        by_volume = slices.volume_nm3 @ places / slices.volume_nm3.sum()
+        by_samples = slices.samples @ places / slices.samples.sum()
+        np.testing.assert_allclose(body.centre_nm, by_volume, rtol=1e-9)
+        assert np.abs(by_volume - by_samples).max() > 1
+        area = np.array([np.count_nonzero(plane) for plane in labels]) * 5.0**2
+        assert body.area_nm2 == pytest.approx(area @ slices.length_nm / slices.length_nm.sum())
+        assert abs(area.mean() - body.area_nm2) > 10
+
     def test_volume_is_that_of_the_voxels_that_come_home(self) -> None:
         # Oblique to the voxels: rows of pixels along their planes would be counted once or twice.
         turn = Rotation.from_euler("zyx", [25, 40, 15], degrees=True)

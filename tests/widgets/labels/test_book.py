@@ -192,6 +192,15 @@ def test_removed_and_brought_back(bench: Bench) -> None:
     assert in_view(bench) == [layer, second.layer]
 
 
+def test_something_new_ends_what_could_be_done_again(bench: Bench) -> None:
+    first = bench.new(name="a")
+    bench.book.remove(first)
+    bench.book.undo()
+    second = bench.new(name="b")
+    bench.book.redo()
+    assert bench.book.entries == [first, second]
+
+
 def test_a_layer_that_the_user_removes_is_as_good(bench: Bench) -> None:
     entry = bench.new()
     bench.straight.layers.remove(entry.layer)

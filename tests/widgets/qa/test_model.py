@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.operations.qa.conftest import SHAPE, STEP, tissue
+from tests.operations.qa.conftest import SHAPE, SIDE, STEP, tissue
 from tests.widgets.qa.conftest import ENDS, Bench
 
 from napari_ouroboros import Cancelled, SourceError
@@ -90,6 +90,31 @@ class TestLabels:
         column.settle()
         equal(column.qa.checks.labels, label_checks(np.asarray(entry.array), column.map))
         assert column.qa.reasons[22] == ["has no label, and slices before and behind it have"]
+
+    @pytest.mark.parametrize("slices", [(2, 20, 9), (20, 2, 30)])
+    def test_strokes_one_after_the_other_are_all_followed(
+        self, column: Bench, slices: tuple[int, int, int]
+    ) -> None:
+        """Also where the first of them is still being looked at."""
+        entry = column.labels()
+        entry.array[9:12, 5:9, 5:9] = 1
+        column.settle()
+        for k in slices:
+            entry.array[k, 6:15, 6:15] = 7
+            column.loop.turn()
+        column.settle()
+        equal(column.qa.checks.labels, label_checks(np.asarray(entry.array), column.map))
+
+    def test_labels_off_the_centre_are_told_of_from_half_way_to_the_edge(
+        self, column: Bench
+    ) -> None:
+        entry = column.labels()
+        middle = SIDE // 2
+        for k, off in ((10, int(0.45 * SIDE / 2)), (20, int(0.6 * SIDE / 2) + 1)):
+            entry.array[k, middle + off, middle] = 1
+        column.settle()
+        found = [k for k, why in enumerate(column.qa.reasons) if "off the centre" in str(why)]
+        assert found == [20]
 
     def test_strokes_of_napari_and_their_undo(self, column: Bench) -> None:
         entry = column.labels()

@@ -77,6 +77,7 @@ def furnish(window: Any) -> None:
     viewer.dims.set_point(1, 900.0)
     camera = viewer.scene.camera
     camera.center, camera.zoom, camera.angles = (0.0, 500.0, 300.0), 0.31, (10.0, 20.0, 30.0)
+    camera.perspective = 25.0
     window.settle()
 
 
