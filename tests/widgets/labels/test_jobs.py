@@ -311,11 +311,16 @@ def test_a_disk_that_is_full_is_told_once_and_nothing_is_half_filled(bench: Benc
 
 def test_what_was_begun_in_another_session_is_not_in_this_one(bench: Bench) -> None:
     entry = painted_in_two(bench)
+    bench.loop.until(lambda: bench.scene.overlays.idle and not bench.loop.calls, "all else")
     before, other = bench.scene.work.working_folder, WorkingFolder.create()
     bench.book.duplicate(entry)
     bench.book.new("late")
     give_up = time.monotonic() + 30
-    while len(bench.loop.calls) < 2:  # the loop does not turn: neither is in the window yet
+
+    def results() -> int:
+        return sum("Worker._finish" in call.__qualname__ for call in bench.loop.calls)
+
+    while results() < 2:  # the loop does not turn: neither is in the window yet
         assert time.monotonic() < give_up, "still waiting for both to be made"
         threading.Event().wait(0.005)
     bench.scene.work.exchange(other)
