@@ -116,6 +116,11 @@ class FileRuns(Job, Generic[R]):
         return all([super().close(seconds), self._estimates.close(seconds)])
 
 
+def count_text(n: int, unit: str) -> str:
+    """Write a number of things as people do: "1 chunk", "1,200 chunks"."""
+    return f"{n:,} {unit}{'' if n == 1 else 's'}"
+
+
 def size_text(n_bytes: int) -> str:
     """Write a size as people do: "31 MB"."""
     if n_bytes < 1e6:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ouroboros.errors import Cancelled
 from napari_ouroboros.operations.backproject_report import what_is_empty
 from napari_ouroboros.volumes.writing.disk import destination_errors
-from napari_ouroboros.widgets.file_runs import FileRuns, size_text, time_text
+from napari_ouroboros.widgets.file_runs import FileRuns, count_text, size_text, time_text
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
@@ -122,7 +122,7 @@ class HomeCost:
     def text(self, bytes_per_second: float | None = None) -> str:
         """One line; time only from a rate that was measured."""
         return (
-            f"{self.chunks:,} chunks, at most {size_text(self.bytes_to_write)} to write"
+            f"{count_text(self.chunks, 'chunk')}, at most {size_text(self.bytes_to_write)} to write"
             f"{time_text(self.bytes_to_write, bytes_per_second)}"
         )
 
@@ -156,7 +156,7 @@ class HomeRuns(FileRuns[HomeRequest]):
         if not report.voxels_labelled:
             self.outcome = f"{what_is_empty(result.request.keep or None).capitalize()}."
             return
-        chunks = "1 chunk" if report.chunks_written == 1 else f"{report.chunks_written:,} chunks"
+        chunks = count_text(report.chunks_written, "chunk")
         line = f"{report.voxels_labelled:,} voxels labelled, in {chunks} ({report.seconds:.3g} s)."
         if report.voxels_contested:
             line += (

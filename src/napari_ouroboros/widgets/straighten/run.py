@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ouroboros.widgets.file_runs import FileRuns, size_text, time_text
+from napari_ouroboros.widgets.file_runs import FileRuns, count_text, size_text, time_text
 from napari_ouroboros.widgets.straighten.picked_volume import PickedVolume
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class Cost:
         """One line; time only from a rate that was measured."""
         total = self.bytes_to_fetch + self.bytes_to_write
         return (
-            f"{self.slices:,} slices, {self.chunks:,} chunks, {size_text(self.bytes_to_fetch)} "
+            f"{count_text(self.slices, 'slice')}, {count_text(self.chunks, 'chunk')}, "
+            f"{size_text(self.bytes_to_fetch)} "
             f"to fetch, {size_text(self.bytes_to_write)} to write"
             f"{time_text(total, bytes_per_second)}"
         )
