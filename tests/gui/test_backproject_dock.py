@@ -124,7 +124,7 @@ def test_labels_go_home_and_are_shown(window: Any, qtbot: Any, tmp_path: Path) -
     home = dock.home
     qtbot.waitUntil(lambda: bool(home.promise.text()), timeout=20000)
     assert home.promise.text() == entry.map.exactness(np.array([STEP] * 3)).text
-    assert "chunks" in home.job.cost.text()
+    assert home.job.cost.text().startswith("1 chunk, at most")
     pick(home.mip, "1: 16")
     coarse = entry.map.exactness(np.array([2 * STEP] * 3)).text
     qtbot.waitUntil(lambda: home.promise.text() == coarse, timeout=20000)

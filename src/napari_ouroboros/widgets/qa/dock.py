@@ -7,52 +7,35 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from napari_ouroboros.errors import Cancelled
-from napari_ouroboros.widgets.controls import (
-    Banner,
-    EmptyState,
-    Pages,
-    ScrollDock,
-    tab_order,
-    wrapping_label,
-)
+from napari_ouroboros.widgets.controls import tab_order, wrapping_label
 from napari_ouroboros.widgets.qa.check_form import CheckForm
 from napari_ouroboros.widgets.qa.measure_form import MeasureForm
 from napari_ouroboros.widgets.qa.path_form import PathForm
 from napari_ouroboros.widgets.qa.rules_form import RulesForm
 from napari_ouroboros.widgets.qa.slice_form import SliceForm
-from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.scene_dock import SceneDock
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-class QaDock(ScrollDock):
+class QaDock(SceneDock):
     """The QA dock of a viewer.
 
     Parameters
     ----------
     napari_viewer : ViewerModel
-
-    Attributes
-    ----------
-    scene : Scene
     """
 
     def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.ends_with(napari_viewer)
-        self.scene = scene_of(napari_viewer)
-        self.banner = Banner()
-        self.state = EmptyState("")
+        super().__init__(napari_viewer, "QA", parent)
         self.lost = wrapping_label()
         self.path = PathForm(self.scene)
         self.slice = SliceForm(self.scene)
         self.checks = CheckForm(self.scene)
         self.measures = MeasureForm(self.scene)
         self.rules = RulesForm(self.scene)
-        self.column.addWidget(self.banner)
-        self.column.addWidget(self.state)
-        self.pages = Pages("parts of QA")
+        self.forms = (self.path, self.slice, self.checks, self.measures, self.rules)
         self.pages.add(
             "Plot",
             "One value per slice, along the path; why slices are suspicious.",
@@ -68,8 +51,8 @@ class QaDock(ScrollDock):
         self.lost.hide()
         tab_order(self.slice.comment, self.pages.bar, self.path.quantity, self.path.plot)
         tab_order(self.path.only, self.path.read, self.path.write, self.path.table)
-        self.checks.failed.connect(self._failed)
-        self.measures.failed.connect(self._failed)
+        self.checks.failed.connect(self.fail)
+        self.measures.failed.connect(self.fail)
         self.measures.picked.connect(self.path.show_profile)
         self.measures.opened.connect(self._show_plot)
         for form in (self.checks, self.measures):
@@ -79,33 +62,26 @@ class QaDock(ScrollDock):
 
     def attach(self) -> None:
         """Listen, and show how things are."""
-        for form in (self.path, self.slice, self.checks, self.measures, self.rules):
-            form.attach()
+        super().attach()
         qa = self.scene.qa
-        qa.changed.connect(self._changed)
+        qa.changed.connect(self.show_live)
         qa.table.ended.connect(self._table_ended)
         qa.reading.ended.connect(self._marks_ended)
-        qa.marks_read.connect(self.banner.show_notice)
-        self.scene.live.changed.connect(self._changed)
-        self._changed()
+        qa.marks_read.connect(self.say)
 
     def detach(self) -> None:
         """Stop listening; checks and measurements go on."""
-        for form in (self.path, self.slice, self.checks, self.measures, self.rules):
-            form.detach()
+        super().detach()
         qa = self.scene.qa
-        qa.changed.disconnect(self._changed)
+        qa.changed.disconnect(self.show_live)
         qa.table.ended.disconnect(self._table_ended)
         qa.reading.ended.disconnect(self._marks_ended)
-        qa.marks_read.disconnect(self.banner.show_notice)
-        self.scene.live.changed.disconnect(self._changed)
+        qa.marks_read.disconnect(self.say)
 
-    def _changed(self, *_: object) -> None:
-        state = self.scene.live.state
-        none = state.map is None
-        self.state.set_text(state.problem)
-        self.state.setVisible(none)
-        self.slice.setVisible(not none)
+    def show_live(self) -> None:
+        """Show how things are with the slices, and with marks that have none."""
+        super().show_live()
+        self.slice.setVisible(self.scene.live.state.map is not None)
         lost = self.scene.qa.book.lost
         which = "1 mark has" if lost == 1 else f"{lost} marks have"
         self.lost.setText(f"{which} no slice: the trace does not pass their places any more.")
@@ -114,15 +90,12 @@ class QaDock(ScrollDock):
     def _show_plot(self) -> None:
         self.pages.turn_to(self.path.plot)
 
-    def _failed(self, error: Exception) -> None:
-        self.banner.show_exception(error)
-
     def _marks_ended(self, error: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, Cancelled):
-            self._failed(error)
+            self.fail(error)
 
     def _table_ended(self, error: object) -> None:
         if error is None:
-            self.banner.show_notice("The table of slices was written.")
+            self.say("The table of slices was written.")
         elif isinstance(error, Exception) and not isinstance(error, Cancelled):
-            self._failed(error)
+            self.fail(error)

@@ -8,15 +8,8 @@ from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_ouroboros.errors import OuroborosError
 from napari_ouroboros.widgets.background import Token, Worker
-from napari_ouroboros.widgets.controls import (
-    Banner,
-    EmptyState,
-    Pages,
-    ScrollDock,
-    named,
-    wrapping_label,
-)
-from napari_ouroboros.widgets.scene import scene_of
+from napari_ouroboros.widgets.controls import named, wrapping_label
+from napari_ouroboros.widgets.scene_dock import SceneDock
 from napari_ouroboros.widgets.straighten.advice import Advice, advice
 from napari_ouroboros.widgets.straighten.layer_form import LayerForm
 from napari_ouroboros.widgets.straighten.previews import live_preview_of
@@ -27,7 +20,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-class StraightenDock(ScrollDock):
+class StraightenDock(SceneDock):
     """The Straighten dock of a viewer.
 
     Parameters
@@ -36,18 +29,13 @@ class StraightenDock(ScrollDock):
 
     Attributes
     ----------
-    scene : Scene
     preview : LivePreview
     """
 
     def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.ends_with(napari_viewer)
-        self.scene = scene_of(napari_viewer)
+        super().__init__(napari_viewer, "Straighten", parent)
         self.preview = live_preview_of(self.scene)
         self._advisor = Worker("ouroboros-advice", self.scene.deliver)
-        self.banner = Banner()
-        self.state = EmptyState("")
         self.slices = SliceForm(self.scene)
         self.advice = wrapping_label()
         self.take_mip = named(
@@ -56,9 +44,7 @@ class StraightenDock(ScrollDock):
         self.layers = LayerForm(self.preview)
         self.run = RunForm(self.preview)
         self._better: int | None = None
-        self.column.addWidget(self.banner)
-        self.column.addWidget(self.state)
-        self.pages = Pages("parts of Straighten")
+        self.forms = (self.slices, self.layers, self.run)
         self.pages.add(
             "Slices", "How slices are cut; the preview follows.",
             self.slices, self.advice, self.take_mip,
@@ -70,34 +56,27 @@ class StraightenDock(ScrollDock):
         self.take_mip.hide()
         self.take_mip.clicked.connect(self._take_mip)
         self.run.failed.connect(self._run_failed)
-        self.run.said.connect(self._said)
+        self.run.said.connect(self.say)
         self.at_end(self._advisor.close)
         self.at_end(self.run.runs.close)
 
     def attach(self) -> None:
         """Listen, and show how things are."""
-        self.slices.attach()
-        self.layers.attach()
-        self.run.attach()
-        self.scene.live.changed.connect(self._live_changed)
+        super().attach()
         self.preview.problem_changed.connect(self._problem_changed)
-        self._live_changed()
         self._problem_changed(self.preview.problem)
 
     def detach(self) -> None:
         """Stop listening. The preview goes on for the straightened view; runs go on."""
-        self.slices.detach()
-        self.layers.detach()
-        self.run.detach()
-        self.scene.live.changed.disconnect(self._live_changed)
+        super().detach()
         self.preview.problem_changed.disconnect(self._problem_changed)
         self._advisor.cancel()
 
-    def _live_changed(self, *_: Any) -> None:
+    def show_live(self) -> None:
+        """Show how things are with the slices, and what to know of them."""
+        super().show_live()
         live = self.scene.live
         state = live.state
-        self.state.set_text(state.problem)
-        self.state.setVisible(state.map is None)
         if state.map is None or live.volume is None or state.dragging:
             if state.map is None:
                 self._show_advice(Advice(()))
@@ -132,7 +111,4 @@ class StraightenDock(ScrollDock):
             self.banner.clear()
 
     def _run_failed(self, error: Exception) -> None:
-        self.banner.show_exception(error, retry=self.run.run)
-
-    def _said(self, text: str) -> None:
-        self.banner.show_notice(text)
+        self.fail(error, self.run.run)
