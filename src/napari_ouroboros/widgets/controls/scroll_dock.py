@@ -42,8 +42,8 @@ class ScrollDock(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes to the controls
         content = QWidget()
         self.column = QVBoxLayout(content)
-        self.column.setContentsMargins(6, 6, 6, 6)
-        self.column.setSpacing(6)
+        self.column.setContentsMargins(6, 4, 6, 4)
+        self.column.setSpacing(4)
         self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setWidget(content)
 

@@ -61,7 +61,7 @@ class PathPlot(AlongSlices):
         self._patience.setInterval(_STALE_MS)
         self._patience.timeout.connect(self.update)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumHeight(_RULER + _FLAGS + 50)
+        self.setMinimumHeight(_RULER + _FLAGS + 40)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
     # -- what is drawn --------------------------------------------------------------------

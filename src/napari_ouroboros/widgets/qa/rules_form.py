@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _OFF = "Tick the rule first."
 _HOW = (
-    "Limits in “× spread” are measured from what most slices have: the median, and the usual "
-    "distance from it. “At least” is never suspicious below."
+    "×: so many times the usual distance from what most slices have (their median). The number "
+    "beside it: less than that is never suspicious."
 )
 
 
@@ -47,7 +47,7 @@ class _Line(NamedTuple):
 
 
 def _spread(field: str) -> _Number:
-    return _Number(field, 1, " × spread", "So many times farther away than most slices are.")
+    return _Number(field, 1, " ×", "So many times farther away than most slices are.")
 
 
 def _least(field: str, of: str) -> _Number:
@@ -62,17 +62,17 @@ _LINES = (
     _Line("diameter", "Diameter of the labels", "It changes from one slice to the next.",
           (_spread("diameter"), _least("least_diameter", "the diameter"))),
     _Line("off_centre", "Labels off the centre", "Their centroid is far from the slice's centre.",
-          (_Number("off_centre", 100, " % to the edge", "Of the way from centre to edge."),)),
+          (_Number("off_centre", 100, " %", "Of the way from centre to edge."),)),
     _Line("contested", "Voxels in several slices", "Other slices have the same voxels.",
           (_Number("contested", 100, " %", "More than so many of its voxels."),)),
-    _Line("agreement", "Samples do not come back", "To their voxel and back they end elsewhere.",
+    _Line("agreement", "Samples not coming back", "To their voxel and back they end elsewhere.",
           (_spread("agreement"), _least("least_agreement", "the samples"))),
-    _Line("fold", "Folds", "The slice meets its neighbours in a tight bend."),
     _Line("outside", "Outside the volume", "Samples lie beyond the volume."),
+    _Line("fold", "Folds", "The slice meets its neighbours in a tight bend."),
     _Line("missing", "Missing chunks", "The source does not have what the slice needs."),
-    _Line("flat", "Empty", "All samples have one value."),
+    _Line("flat", "Empty slice", "All samples have one value."),
     _Line("edge", "Labels at the edge", "They may be cut off; unless that is so in most slices."),
-    _Line("gaps", "Gaps in the labels", "No label, and slices before and behind it have one."),
+    _Line("gaps", "Label gaps", "No label, and slices before and behind it have one."),
 )  # fmt: skip
 
 
@@ -128,13 +128,14 @@ class RulesForm(QWidget):
         tab_order(*order, self.reset)
 
     def _box(self, line: _Line, number: _Number) -> QDoubleSpinBox:
-        box = named(QDoubleSpinBox(), f"{line.title}:{number.suffix}", number.about)
+        box = named(QDoubleSpinBox(), f"{line.title}, in{number.suffix}", number.about)
         box.setRange(0, 1000)
         box.setDecimals(1)
         box.setSuffix(number.suffix)
         box.setSingleStep(0.5 if number.factor == 1 else 1)
         box.setKeyboardTracking(False)  # not at each digit
-        box.setMinimumWidth(70)
+        box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # up and down do it
+        box.setMinimumWidth(56)
         box.valueChanged.connect(self._changed)
         self.numbers[number.field] = box
         return box

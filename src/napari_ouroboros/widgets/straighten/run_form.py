@@ -78,6 +78,11 @@ class RunForm(QWidget):
         column.addWidget(self.notices)
         column.addWidget(self.result)
         column.addWidget(self.toggle)
+        for combo in (self.layer, self.format):
+            combo.setMinimumContentsLength(8)
+            combo.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
         self.layer.currentIndexChanged.connect(self.refresh)
         self.destination.changed.connect(self.refresh)
         self.job.run.connect(self.run)

@@ -69,8 +69,8 @@ class SliceForm(QWidget):
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         # One line for both: a low dock shows the whole form.
-        form.addRow("Width × height", _beside(self.width_px, QLabel("×"), self.height_px))
-        form.addRow("", self.size_nm)
+        size = _beside(self.width_px, QLabel("×"), self.height_px, self.size_nm)
+        form.addRow("Width × height", size)
         form.addRow("Pixel size", self.pitch)
         form.addRow("Distance between slices", self.spacing)
         form.addRow("Mip", self.mip)
@@ -135,7 +135,7 @@ class SliceForm(QWidget):
             self.radius.nm = settings.adaptive_radius_nm
         sides = (settings.width, settings.height)
         self.size_nm.setText(
-            "" if pitch is None else " × ".join(length_text(pixels * pitch) for pixels in sides)
+            "" if pitch is None else "= " + " × ".join(length_text(n * pitch) for n in sides)
         )
 
     def _pixels(self, name: str, tooltip: str) -> QSpinBox:
