@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
@@ -123,20 +123,46 @@ def test_controls_and_sizes(window: Callable[..., Any], demo_nerve: Any, theme: 
             holder = holder.parentWidget()
         holder.raise_()
         wait_until(lambda: not dock.visibleRegion().isEmpty(), "the dock in front")  # noqa: B023
-        usable = [w for w in controls(dock) if w.isVisible() and w.isEnabled()]
-        reached, widget = [], usable[0]
-        for _ in range(2000):
-            reached.append(widget)
-            widget = widget.nextInFocusChain()
-            if widget is usable[0]:
-                break
-        left_out = [describe(w) for w in usable if w not in reached]
-        assert not left_out, f"{kind.__name__}: Tab never comes to {left_out}"
-        # A dock's controls follow each other: the chain does not leave and come back.
-        stops = [w for w in reached if isinstance(w, CONTROLS) and w.isVisible() and w.isEnabled()]
-        inside = [dock.isAncestorOf(w) for w in stops]
-        entries = sum(
-            now and not before
-            for before, now in zip([inside[-1], *inside[:-1]], inside, strict=True)
+        pages = getattr(dock, "pages", None)
+        for at in range(1 if pages is None else pages.bar.count()):
+            if pages is not None:
+                pages.bar.setCurrentIndex(at)
+            check_tab(dock)
+
+
+def check_tab(dock: QWidget) -> None:
+    """Tab goes through what is seen of a dock, nothing left out, and as it is read."""
+    name = type(dock).__name__
+    usable = [w for w in controls(dock) if w.isVisible() and w.isEnabled()]
+    reached, widget = [], usable[0]
+    for _ in range(2000):
+        reached.append(widget)
+        widget = widget.nextInFocusChain()
+        if widget is usable[0]:
+            break
+    left_out = [describe(w) for w in usable if w not in reached]
+    assert not left_out, f"{name}: Tab never comes to {left_out}"
+    # A dock's controls follow each other: the chain does not leave and come back.
+    stops = [w for w in reached if isinstance(w, CONTROLS) and w.isVisible() and w.isEnabled()]
+    inside = [dock.isAncestorOf(w) for w in stops]
+    entries = sum(
+        now and not before for before, now in zip([inside[-1], *inside[:-1]], inside, strict=True)
+    )
+    assert entries <= 1, f"{name}: Tab leaves it and comes back {entries - 1} times"
+    # From top to bottom, and in a line from left to right, as it is read.
+    ours = [w for w in stops if dock.isAncestorOf(w)]
+    first = min(range(len(ours)), key=lambda i: place_of(ours[i], dock))
+    order = [place_of(w, dock) for w in (*ours[first:], *ours[:first])]
+    jumps = [
+        f"{describe(w)} comes after what is below it"
+        for w, before, now in zip(
+            (*ours[first:], *ours[:first])[1:], order, order[1:], strict=False
         )
-        assert entries <= 1, f"{kind.__name__}: Tab leaves it and comes back {entries - 1} times"
+        if now[0] < before[0] - 12
+    ]
+    assert not jumps, f"{name}: {jumps}"
+
+
+def place_of(widget: QWidget, dock: QWidget) -> tuple[int, int]:
+    at = widget.mapTo(dock, QPoint(0, widget.height() // 2))
+    return at.y(), at.x()

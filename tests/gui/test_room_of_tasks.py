@@ -11,7 +11,7 @@ from qtpy.QtCore import QPoint, QRect
 from qtpy.QtWidgets import QDockWidget, QTabBar, QWidget
 from real_events import settle, wait_until
 from scene_server import served
-from test_layout import widget_of
+from test_layout import describe, widget_of
 
 from napari_ouroboros.widgets import streaming
 from napari_ouroboros.widgets.home import BackprojectDock
@@ -61,6 +61,10 @@ def to_front(dock: Any) -> None:
     wait_until(lambda: not dock.visibleRegion().isEmpty(), "the dock in front")
 
 
+def where_of(kind: type[QWidget], front: str) -> str:
+    return f"{kind.__name__} ({front} in front)"
+
+
 def test_controls_and_buttons_are_in_sight(arranged: Any) -> None:
     wrong = []
     for front in ("volume", "straightened"):
@@ -77,10 +81,10 @@ def test_controls_and_buttons_are_in_sight(arranged: Any) -> None:
             for control in wanted:
                 rect = QRect(control.mapTo(dock.viewport(), QPoint(0, 0)), control.size())
                 if not control.isVisible() or not seen.contains(rect):
-                    where = f"{kind.__name__} ({front} in front): {control.accessibleName()}"
+                    where = f"{where_of(kind, front)}: {describe(control)}"
                     wrong.append(f"{where} at {rect.getRect()} of {seen.getRect()}")
             if dock.horizontalScrollBar().isVisible():
-                wrong.append(f"{kind.__name__} ({front} in front) scrolls sideways")
+                wrong.append(f"{where_of(kind, front)} scrolls sideways: {describe(wanted[0])}")
         flip(arranged)
         settle(turns=10)
     main = arranged.window._qt_window

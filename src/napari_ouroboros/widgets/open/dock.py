@@ -129,10 +129,16 @@ class OpenDock(ScrollDock):
         self.job.run.connect(self.open)
         self.job.cancelled.connect(self.cancel)
         tab_order(
+            self.session_fold.button,
+            *self.session.controls(),
+            self.banner.retry_button,
+            self.banner.details_button,
+            self.banner.copy_button,
+            self.banner.close_button,
             self.size_edit,
             self.size_button,
             self.empty.button,
-            self.address.edit,
+            self.address.combo,
             self.address.file_button,
             self.address.folder_button,
             self.look_button,

@@ -65,7 +65,7 @@ _LINES = (
           (_Number("off_centre", 100, " %", "Of the way from centre to edge."),)),
     _Line("contested", "Voxels in several slices", "Other slices have the same voxels.",
           (_Number("contested", 100, " %", "More than so many of its voxels."),)),
-    _Line("agreement", "Samples not coming back", "To their voxel and back they end elsewhere.",
+    _Line("agreement", "Not coming back", "Samples that end elsewhere, to their voxel and back.",
           (_spread("agreement"), _least("least_agreement", "the samples"))),
     _Line("outside", "Outside the volume", "Samples lie beyond the volume."),
     _Line("fold", "Folds", "The slice meets its neighbours in a tight bend."),
@@ -96,6 +96,7 @@ class RulesForm(QWidget):
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
+        grid.setHorizontalSpacing(4)
         order: list[QWidget] = []
         row = 0
         plain = 0
@@ -135,7 +136,9 @@ class RulesForm(QWidget):
         box.setSingleStep(0.5 if number.factor == 1 else 1)
         box.setKeyboardTracking(False)  # not at each digit
         box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # up and down do it
-        box.setMinimumWidth(56)
+        # napari asks for more room than the numbers need.
+        box.setStyleSheet("QDoubleSpinBox { min-width: 44px; }")
+        box.setMaximumWidth(80)
         box.valueChanged.connect(self._changed)
         self.numbers[number.field] = box
         return box

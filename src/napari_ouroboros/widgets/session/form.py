@@ -90,11 +90,15 @@ class SessionForm(QWidget):
         self.offer.restore.connect(self.restore)
         self.offer.discard.connect(self._filing.discard)
         self.offer.ended.connect(self._offer_ended)
-        tab_order(
+        tab_order(*self.controls())
+        self._show()
+
+    def controls(self) -> tuple[QWidget, ...]:
+        """What the user operates, in the order in which it is read."""
+        return (
             self.offer.restore_button, self.offer.discard_button, self.offer.later_button,
             self.open_button, self.save_button, self.save_as_button, self.cancel_button,
         )  # fmt: skip
-        self._show()
 
     # What the user does
 

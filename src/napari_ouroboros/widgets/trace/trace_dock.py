@@ -90,9 +90,9 @@ class TraceDock(ScrollDock):
         row.addWidget(self.delete)
         for widget in (self.banner, self.empty, top, self.use, self.tools, self.hint, self.numbers):
             self.column.addWidget(widget)
-        self.section("Curve", self.curve)
-        self.section("Up side of single slices", self.keyframes, open_=False)
-        self.section("Import and export", self.files.rows, open_=False)
+        curve = self.section("Curve", self.curve)
+        keyframes = self.section("Up side of single slices", self.keyframes, open_=False)
+        files = self.section("Import and export", self.files.rows, open_=False)
         tab_order(
             self.empty.button,
             self.which,
@@ -101,8 +101,11 @@ class TraceDock(ScrollDock):
             self.use,
             *self.tools.controls(),
             *self.numbers.controls(),
+            curve.button,
             *self.curve.controls(),
+            keyframes.button,
             *self.keyframes.controls(),
+            files.button,
             *self.files.rows.controls(),
         )
 
