@@ -134,6 +134,8 @@ def check_tab(dock: QWidget) -> None:
     """Tab goes through what is seen of a dock, nothing left out, and as it is read."""
     name = type(dock).__name__
     usable = [w for w in controls(dock) if w.isVisible() and w.isEnabled()]
+    if not usable:
+        return  # as points of the straightened view, where there are none
     reached, widget = [], usable[0]
     for _ in range(2000):
         reached.append(widget)
