@@ -339,6 +339,19 @@ class TestMeasuring:
         assert measuring.label == 2**64 - 1
         assert len((tmp_path / "m.csv").read_text().splitlines()) == 1 + 21
 
+    def test_measures_and_tables_are_asked_about(self, column: Bench, tmp_path: Any) -> None:
+        """What is written to a file is not to end with the window, or with the session."""
+        entry = column.labels()
+        entry.array[10:20, 5:10, 5:10] = 1
+        column.settle()
+        jobs = column.scene.work.jobs
+        assert column.qa.measuring.write_csv(tmp_path / "m.csv")
+        assert column.qa.write_table(tmp_path / "qa.csv")
+        assert sorted(jobs.running) == ["a measurement", "a table of slices"]
+        column.settle()
+        assert jobs.running == []
+        assert (tmp_path / "m.csv").exists()
+
     def test_other_labels_do_not_make_it_old(self, column: Bench) -> None:
         measuring = column.qa.measuring
         first = column.labels("first")
