@@ -56,19 +56,23 @@ class LayerOrder:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = weakref.ref(scene)
-        self._viewers = [(scene.viewer, shown_in_volume), (scene.straight, shown_straightened)]
+        # Weakly: a scene lives as long as its viewer, which this is a part of.
+        spaces = (scene.viewer, shown_in_volume), (scene.straight, shown_straightened)
+        self._spaces = [(weakref.ref(viewer), shown_in) for viewer, shown_in in spaces]
         self._wanted: list[WeakKeyDictionary[Any, int]] = [WeakKeyDictionary() for _ in range(2)]
         self._moving = self._asked = False
-        for viewer, _ in self._viewers:
+        for viewer, _ in spaces:
             viewer.layers.events.inserted.connect(self._inserted)
             viewer.layers.events.reordered.connect(self._reordered)
 
     def close(self) -> None:
         """Order nothing any more."""
-        for viewer, _ in self._viewers:
-            viewer.layers.events.inserted.disconnect(self._inserted)
-            viewer.layers.events.reordered.disconnect(self._reordered)
-        self._viewers = []
+        for there, _ in self._spaces:
+            viewer = there()
+            if viewer is not None:
+                viewer.layers.events.inserted.disconnect(self._inserted)
+                viewer.layers.events.reordered.disconnect(self._reordered)
+        self._spaces = []
 
     def begin(self) -> None:
         """Another session comes."""
@@ -90,8 +94,9 @@ class LayerOrder:
     def _reordered(self, event: Any) -> None:
         if self._moving:
             return
-        for (viewer, _), wanted in zip(self._viewers, self._wanted, strict=True):
-            if event.source is viewer.layers:
+        for (there, _), wanted in zip(self._spaces, self._wanted, strict=True):
+            viewer = there()
+            if viewer is not None and event.source is viewer.layers:
                 wanted.clear()
 
     def _arrange(self) -> None:
@@ -102,8 +107,10 @@ class LayerOrder:
         self._moving = True
         try:
             with scene.work.quietly():
-                for (viewer, shown_in), wanted in zip(self._viewers, self._wanted, strict=False):
-                    _arrange(viewer, shown_in(scene), wanted)
+                for (there, shown_in), wanted in zip(self._spaces, self._wanted, strict=False):
+                    viewer = there()
+                    if viewer is not None:
+                        _arrange(viewer, shown_in(scene), wanted)
         finally:
             self._moving = False
 
