@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,31 @@ def end(folder: Path, array: LabelArray) -> None:
         note.unlink(missing_ok=True)
 
 
+@contextmanager
+def steady(
+    folder: Path, stores: Mapping[str, Path], new_store: Callable[[], Path]
+) -> Iterator[dict[str, Path]]:
+    """Return where label stores lie without what is half written: to be saved. In a worker.
+
+    Those that something is being written into are copies, for the block, of what they were before;
+    a copy takes next to no time and room.
+    """
+    with ExitStack() as copies:
+        found = {}
+        for name, store in stores.items():
+            found[name] = store
+            note = _note(folder, store)
+            if note.exists():
+                copy = new_store()
+                copies.callback(shutil.rmtree, copy, ignore_errors=True)
+                # It may be done by now, and the snapshot gone: then there is nothing half written.
+                with suppress(OuroborosError):
+                    LabelArray.open(_read(folder, note)[1]).snapshot_to(copy)
+                    if note.exists():
+                        found[name] = copy
+        yield found
+
+
 def take_back(folder: Path) -> tuple[list[str], list[str]]:
     """Take back what was half written when the program died. Not in the GUI thread.
 
@@ -86,22 +113,27 @@ def take_back(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _take_back(folder: Path, note: Path) -> str:
-    facts: Any
-    try:
-        facts = json.loads(note.read_bytes())
-        store, before, after = (facts[key] for key in ("store", "before", "after"))
-        paths = [inside(folder, name) for name in (store, before)]
-        newer = None if after is None else inside(folder, after)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{note} is damaged: {one_line(error)}") from error
-    array, older = (LabelArray.open(path) for path in paths)
+    store, before, newer = _read(folder, note)
+    array, older = LabelArray.open(store), LabelArray.open(before)
     for _ in array.exchange(None if newer is None else LabelArray.open(newer), older):
         pass
     end(folder, array)
     for path in (older.path, newer):
         if path is not None:
             shutil.rmtree(path, ignore_errors=True)
-    return str(store)
+    return store.relative_to(folder).as_posix()
+
+
+def _read(folder: Path, note: Path) -> tuple[Path, Path, Path | None]:
+    """Read where the labels, the snapshot and what is written lie."""
+    facts: Any
+    try:
+        facts = json.loads(note.read_bytes())
+        store, before, after = (facts[key] for key in ("store", "before", "after"))
+        newer = None if after is None else inside(folder, after)
+        return inside(folder, store), inside(folder, before), newer
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{note} is damaged: {one_line(error)}") from error
 
 
 def _note(folder: Path, store: Path) -> Path:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_ouroboros.session import abandoned, half_done
+from napari_ouroboros.session import WorkingFolder, abandoned, half_done, open_session
 from napari_ouroboros.volumes.labels.label_array import LabelArray
 
 # A window with labels, written to its folder; then a job that stops dead after some writes.
@@ -171,3 +172,39 @@ def test_a_snapshot_that_is_gone_is_said(tmp_path: Path) -> None:
         assert done == []
         assert line.startswith("what was half written could not be taken back")
         assert "\n" not in line
+
+
+def test_saved_while_something_is_written_the_file_has_no_half_of_it(
+    window: Any, tmp_path: Path
+) -> None:
+    entry = window.paint()
+    before, file = entry.array[:], tmp_path / "a.ouroboros"
+    go_on, half = threading.Event(), threading.Event()
+
+    def stop(_change: Any) -> None:
+        half.set()
+        assert go_on.wait(60)
+
+    failed: list[Exception] = []
+    window.scene.labels.failed.connect(failed.append)
+    entry.array.changed.connect(stop)
+    window.scene.labels.replace(entry, np.full(before.shape, 7, np.uint64))
+    window.loop.until(half.is_set, "the first slices")
+    window.work.save(file)
+    window.loop.until(lambda: not window.work.filing.busy, "the save")
+    go_on.set()
+    assert window.said[-1] == f"Saved: {file} 'axon' as before what is being written into it."
+    assert window.work.unsaved
+    window.loop.until(lambda: window.scene.labels.idle, "the rest")
+    assert failed == []
+    window.settle()
+    assert (entry.array[:] == 7).all()
+    kept = WorkingFolder.create(tmp_path)
+    (found,) = open_session(file, kept.path).labels
+    np.testing.assert_array_equal(LabelArray.open(kept.store(found.store))[:], before)
+    kept.discard()
+    # The copy is gone, what it was before is kept for undo.
+    assert len(list(entry.array.path.parent.iterdir())) == 2
+    window.work.save()
+    window.settle()
+    assert not window.work.unsaved

@@ -18,6 +18,7 @@ from napari_ouroboros.session import (
     SavedElsewhere,
     WorkingFolder,
     adopt,
+    half_done,
     open_session,
     save_session,
     version_of,
@@ -134,31 +135,36 @@ class Filing(Tidying):
             known = None if overwrite or file != folder.file else folder.file_version
             report = self._reporter("MB", 1e-6)
             try:
-                version = save_session(file, document, stores, report, stop, instead_of=known)
+                with half_done.steady(folder.path, stores, work.new_store) as found:
+                    version = save_session(file, document, found, report, stop, instead_of=known)
             except SavedElsewhere as error:
                 return error
+            half = [entry for entry in document.labels if found[entry.store] != stores[entry.store]]
             captured.flush()
             # What it holds is the newest of the folder, too: there may be no room for a second
             # note of it, and it is safe by now.
             with contextlib.suppress(DestinationError):
                 folder.write(document)
-            folder.note_saved(file, changes, version)
-            return [repr(entry.name) for entry in broken]
+            # What is painted while something is written is not in the file yet.
+            folder.note_saved(file, -1 if half else changes, version)
+            return [
+                *(f" Without the labels {e.name!r}: their files are broken." for e in broken),
+                *(f" {e.name!r} as before what is being written into it." for e in half),
+            ]
 
-        def done(broken: list[str] | SavedElsewhere) -> None:
-            if isinstance(broken, SavedElsewhere):
+        def done(notes: list[str] | SavedElsewhere) -> None:
+            if isinstance(notes, SavedElsewhere):
                 if elsewhere is not None:
                     self._after = None
                 self._end(False)
                 if elsewhere is None:
-                    self.failed.emit(broken, None)
+                    self.failed.emit(notes, None)
                 else:
                     elsewhere()
                 return
             work.note_saved()
             self._end(True)
-            without = f" Without the labels {', '.join(broken)}: their files are broken."
-            self.said.emit(f"Saved: {file}{without * bool(broken)}")
+            self.said.emit(f"Saved: {file}{''.join(notes)}")
 
         def again() -> None:
             self.save(path, after, overwrite=overwrite, elsewhere=elsewhere)
