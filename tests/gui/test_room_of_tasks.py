@@ -123,3 +123,19 @@ def test_the_hint_of_keys_is_that_of_the_space_in_front(arranged: Any) -> None:
     assert hint() == labels.help
     flip(arranged)
     wait_until(lambda: hint() == scene.volume_layers[0].help, "the hint of the volume's keys")
+
+
+def test_the_plot_is_drawn_in_the_colours_of_the_theme(arranged: Any) -> None:
+    plot = widget_of(QaDock).path.plot
+    to_front(widget_of(QaDock))
+
+    def has_dark_lines() -> bool:
+        picture = plot.grab().toImage()
+        return any(
+            picture.pixelColor(x, y).lightness() < 90
+            for y in range(picture.height())
+            for x in range(picture.width())
+        )
+
+    arranged.theme = "light"
+    wait_until(has_dark_lines, "dark lines on light ground")

@@ -30,6 +30,7 @@ _RULER, _FLAGS, _TICK = 16, 12, 90
 #: Height of the curve's own area in pixels.
 _CURVE = 76
 _STALE_MS = 300
+_COLOURS = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 _NONE = np.zeros(0, np.int64)
 
 
@@ -138,6 +139,12 @@ class PathPlot(AlongSlices):
         """Draw it in this size."""
         super().resizeEvent(event)
         self._pixmap = None
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Draw it in the colours of another theme."""
+        super().changeEvent(event)
+        if event is not None and event.type() in _COLOURS:
+            self._redraw()
 
     def event(self, event: QEvent | None) -> bool:
         """Say the value under the mouse."""
