@@ -23,6 +23,7 @@ from napari_ouroboros.widgets.spaces.layer_actions import (
 from napari_ouroboros.widgets.spaces.linked_slices import LinkedSlices
 from napari_ouroboros.widgets.spaces.straight_space import straight_grid
 from napari_ouroboros.widgets.straighten import live_preview_of
+from napari_ouroboros.widgets.straighten.view import StraightView
 
 ID = 2**63 + 5
 
@@ -369,3 +370,24 @@ def test_slices_are_slices_in_3d_too(large: Bench) -> None:
     assert entry.stand_in is not None
     index = straight_grid(large.scene, large.map).to_index(nm)
     np.testing.assert_allclose(index, (701, 5, 6))
+
+
+def test_napari_reads_no_whole_image_either(large: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coarse picture is there before napari reads for 3D, and goes after it is in 2D again."""
+    preview = live_preview_of(large.scene)
+    large.loop.until(lambda: bool(large.straight.layers), "the straightened image")
+    asked: list[int] = []
+    before = StraightView.__getitem__
+
+    def counted(self: StraightView, key: Any) -> Any:
+        found = before(self, key)
+        asked.append(int(np.prod(found.shape)))
+        return found
+
+    monkeypatch.setattr(StraightView, "__getitem__", counted)
+    for ndisplay in (3, 2, 3, 2):
+        large.straight.dims.ndisplay = ndisplay
+        large.settle()
+    assert asked
+    assert max(asked) <= 110 * 120
+    preview.close()
