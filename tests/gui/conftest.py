@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.display import display as virtual_display
+
+# A display has one mouse and one keyboard: each process of ``-n`` has one of its own.
+if "PYTEST_XDIST_WORKER" in os.environ and sys.platform == "linux":
+    _own_display = ExitStack()
+    os.environ.update(_own_display.enter_context(virtual_display()))
+    atexit.register(_own_display.close)
+    # napari writes its icons there; two that do so at once read half of them.
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="napari-cache-")
 
 # The settings of whoever runs the tests are neither read nor written.
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-settings-")) / "napari.yaml")
@@ -71,7 +82,14 @@ def demo_nerve(request: pytest.FixtureRequest) -> Path:
     """Folder of the demo nerve, made once and kept with the working copy."""
     from scene_server import demo_folder
 
-    return demo_folder(request.config.cache.mkdir("demo"))  # type: ignore[union-attr]
+    folder = request.config.cache.mkdir("demo")  # type: ignore[union-attr]
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return demo_folder(folder)
+    import fcntl
+
+    with open(folder / "lock", "w") as lock:  # one process makes it, the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return demo_folder(folder)
 
 
 @pytest.fixture

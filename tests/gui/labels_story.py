@@ -18,6 +18,7 @@ from napari_ouroboros.widgets import keys
 from napari_ouroboros.widgets.home import BackprojectDock
 from napari_ouroboros.widgets.labels import StraightLabels
 from napari_ouroboros.widgets.labels.form import LabelsForm
+from napari_ouroboros.widgets.qa import QaDock
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
@@ -100,6 +101,19 @@ class LabelsStory(Story):
         wait_until(lambda: not self.scene.overlays.runs.running, "the run to end")
         self.settled()
         return layer
+
+    def check_and_measure(self) -> None:
+        """Press the buttons of the QA dock, one after the other, and wait for each."""
+        dock, qa = self.bring_to_front(QaDock), self.scene.qa
+        for job, found in (
+            (dock.checks.image, lambda: qa.checks.image and qa.checks.image.done.all()),
+            (dock.checks.round_trip, lambda: qa.checks.round_trip),
+            (dock.measures.job, lambda: qa.measuring.report),
+        ):
+            self.press(job.button)
+            wait_until(found, "what the check has found")
+            wait_until(lambda: not job.running and qa.idle, "its end")  # noqa: B023
+        self.settled()
 
     def look_at_plane(self, k: int, pixel: Sequence[float]) -> None:
         """Slide the volume to the plane in which a pixel (row, column) of slice k lies."""

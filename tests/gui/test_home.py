@@ -101,6 +101,7 @@ def told(window: Callable[..., Any], person: Person, near: Any) -> tuple[Story, 
     return story, entry
 
 
+@pytest.mark.timed
 def test_a_stroke_is_seen_in_the_volume_without_a_run(
     window: Callable[..., Any], person: Person, demo_nerve: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gui_watcher import Watcher
 from labels_story import LabelsStory, box_of, gathered, in_slices, located
 from numpy.typing import NDArray
 from real_events import Person, Waited
@@ -106,6 +107,36 @@ def test_painted_by_mouse_and_brought_home(
         assert at_home == pytest.approx(straight, abs=2 / diameter)
         home.close()
         truth_volume.close()
+
+
+@pytest.mark.timed
+def test_nobody_waits_for_labels(
+    window: Callable[..., Any], person: Person, demo_nerve: Path, tmp_path: Path
+) -> None:
+    """From the first label to the checks of all slices: nothing of ours takes long."""
+    with serve(demo_nerve, latency=0.02) as near:
+        story = begun(window, person, near)
+        with Watcher() as watcher:
+            with watcher.during("new labels"):
+                story.new_labels()
+            k = story.scene.place.slice_index
+            places = {k + step: (50 + step, 50 - step) for step in range(0, 12, 4)}
+            story.take_brush(20, LABEL)
+            with watcher.during("paint"):
+                story.paint_slices(places)
+                story.settled()
+            with watcher.during("interpolate"):
+                story.interpolate()
+                story.settled()
+            with watcher.during("backproject"):
+                story.backproject_to(tmp_path / "home")
+            with watcher.during("check and measure"):
+                story.check_and_measure()
+        for gap in watcher.gaps:
+            print(gap)
+        # napari maps ids to colours on all processors at once, and waits for the busiest of them;
+        # its first progress bar takes a while, too.
+        watcher.check(limit=0.25)
 
 
 @pytest.mark.parametrize("switched_off", [False, True])

@@ -20,6 +20,7 @@ from napari_ouroboros.widgets.open import AllDocks, OpenDock, recent
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import arrange
 from napari_ouroboros.widgets.spaces.arranging import TASKS
+from napari_ouroboros.widgets.streaming import watch
 
 
 @pytest.fixture
@@ -67,6 +68,7 @@ def test_the_sample_is_seen(viewer: Any, small_nerve: None) -> None:
         # Tissue: grey of many shades. The truth over it: colours.
         return len(np.unique(image[grey])) > 50 and (~grey).mean() > 0.01
 
+    wait_until(lambda: watch(viewer.__wrapped__).settled, "the volume")
     wait_until(seen, "tissue and truth")
 
 

@@ -27,6 +27,7 @@ from napari_ouroboros.widgets.straighten.volume_feed import VolumeFeed
 CLICKS = [(0.30, 0.30), (0.42, 0.42), (0.58, 0.47), (0.66, 0.62)]
 
 
+@pytest.mark.timed
 @pytest.mark.both_bindings
 def test_the_story(
     window: Callable[..., Any], person: Person, served: Served, tmp_path: Path

@@ -197,6 +197,7 @@ def test_all_axes_and_orders_and_3d_end_in_the_truth(
     assert {mip for mip, *_ in asked(slow)} <= {1}
 
 
+@pytest.mark.timed
 def test_the_window_goes_on_while_chunks_come(
     window: Callable[..., Any], slow: LocalServer
 ) -> None:
@@ -219,6 +220,7 @@ def test_the_window_goes_on_while_chunks_come(
     watcher.check()
 
 
+@pytest.mark.timed
 def test_a_fast_slider_drops_what_nobody_sees(
     window: Callable[..., Any], folder: Path, http_server: Callable[..., LocalServer]
 ) -> None:
@@ -323,6 +325,7 @@ def test_contrast_of_what_the_reader_opens_is_measured_afterwards(
     )
 
 
+@pytest.mark.timed
 def test_the_window_is_drawn_while_the_reader_waits(
     window: Callable[..., Any], slow: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,8 +362,8 @@ def closed_while_loading(window: Callable[..., Any], slow: LocalServer) -> Alive
     wait_until(lambda: watch(viewer).status.loading > IN_FLIGHT, "much to be wanted")
     alive = Alive()
     alive.note(layer, watch(viewer), pyramid_of(layer).loader)
-    before = len(asked(slow))
     viewer.close()
+    before = len(asked(slow))
     wait_until(
         lambda: not [t for t in threading.enumerate() if t.name == "ouroboros-stream"],
         "no thread of ours to be left",

@@ -24,6 +24,8 @@ from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.volumes.streaming import StreamedPyramid
 from napari_ouroboros.widgets import streaming
 
+pytestmark = pytest.mark.timed
+
 Add = Callable[[Any], Any]
 
 
