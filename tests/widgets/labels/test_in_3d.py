@@ -184,6 +184,33 @@ def test_it_follows_what_is_painted_elsewhere(large: Bench) -> None:
     check(large, entry)
 
 
+@pytest.mark.parametrize("out", ["3D", "parked"])
+def test_what_is_written_while_a_layer_is_out_is_seen_in_2d(large: Bench, out: str) -> None:
+    entry = large.new()
+    layer = entry.layer
+    assert layer is not None
+    # Without any layer the viewer would forget which slice it shows.
+    like = {"scale": layer.scale, "units": layer.units, "axis_labels": layer.axis_labels}
+    large.straight.add_image(np.zeros(entry.array.shape, np.uint8), **like)
+    large.straight.dims.set_current_step(0, 320)
+    assert not layer._slice.image.raw.any()
+    if out == "3D":
+        in_3d(large)
+    else:
+        large.move()
+    assert layer not in large.straight.layers
+    entry.array[310:330, 20:40, 20:40] = 8
+    large.settle()
+    if out == "3D":
+        in_2d(large)
+    else:
+        large.trace.undo()
+        large.settle()
+    assert entry.layer is layer
+    assert large.straight.dims.current_step[0] == 320
+    np.testing.assert_array_equal(layer._slice.image.raw, entry.array[320])
+
+
 def test_look_and_name_are_shared(large: Bench) -> None:
     entry = large.new(name="nerve")
     layer = entry.layer
@@ -324,6 +351,19 @@ def test_saved_in_3d(large: Bench) -> None:
     (labels,) = document.labels
     assert (labels.name, labels.opacity, labels.visible) == ("nerve", 0.3, False)
     assert tuple(labels.shape) == entry.array.shape
+    assert labels.index_straightened == 0
+
+
+def test_the_order_of_a_session_counts_in_3d_too(large: Bench) -> None:
+    in_3d(large)
+    first, second = large.new(name="first"), large.new(name="second")
+    assert seen(large) == [first.stand_in, second.stand_in]
+    for index, entry in enumerate((second, first)):
+        large.scene.work.order.want(entry, straightened=index)
+    third = large.new(name="third")
+    assert seen(large) == [second.stand_in, first.stand_in, third.stand_in]
+    in_2d(large)
+    assert seen(large) == [second.layer, first.layer, third.layer]
 
 
 def test_what_the_menu_does_with_it(large: Bench) -> None:

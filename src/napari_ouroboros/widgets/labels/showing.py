@@ -62,7 +62,7 @@ class Showing:
         entry.layer = layer
         self._shown[entry] = self._begin(entry)
         with self._moving():
-            self._insert(_in_view(entry))
+            self._insert(entry)
 
     def park(self, entry: StraightLabels) -> None:
         """Take the layer of labels out; it keeps its look and its history."""
@@ -109,33 +109,37 @@ class Showing:
             if _in_view(entry) is seen:
                 continue
             swapped = True
-            self._exchange(seen, _in_view(entry))
+            self._exchange(seen, entry)
             if before is not None:
                 before.close()
         if swapped:
             self._changed()
 
-    def _exchange(self, old: Labels, new: Labels) -> None:
+    def _exchange(self, old: Labels, entry: StraightLabels) -> None:
         """Put a layer in the place of another, also among those that are selected."""
-        layers = self._straight.layers
+        layers, new = self._straight.layers, _in_view(entry)
         with self._moving():
             # First: without any layer the viewer would forget its dimensions.
-            self._insert(new, layers.index(old))
+            self._insert(entry, layers.index(old))
             if old in layers.selection:
                 layers.selection.add(new)
             layers.remove(old)
 
-    def _insert(self, layer: Labels, index: int | None = None) -> None:
+    def _insert(self, entry: StraightLabels, index: int | None = None) -> None:
         from napari.layers import Image
         from napari.layers import Labels as LabelsLayer
 
         from napari_ouroboros.widgets.spaces.helper_layer import add_quietly
 
-        layers = self._straight.layers
+        layers, layer = self._straight.layers, _in_view(entry)
         if index is None:
             places = [i for i, x in enumerate(layers) if isinstance(x, Image | LabelsLayer)]
             index = max(places, default=-1) + 1
         add_quietly(self._straight, layer, index)
+        if layer is entry.layer:
+            # napari reads a slice anew only where another one is wanted than was seen last; it may
+            # have been written to while the layer was out.
+            layer.refresh(extent=False)
 
     @contextmanager
     def _moving(self) -> Iterator[None]:

@@ -33,7 +33,7 @@ def shown_straightened(scene: Scene) -> list[Shown]:
 
     return [
         *((layer, straightened(scene, layer)) for layer in scene.volume_layers),
-        *((entry, entry.layer) for entry in scene.labels.entries),
+        *((entry, entry.in_view) for entry in scene.labels.entries),
         *((layer, layer) for layer in scene.overlays.points.layers),
     ]
 
