@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QFileDialog, QMainWindow, QMessageBox
 from real_events import wait_until
 from small_scene import Scene, make_scene
 
+from napari_ouroboros.errors import Cancelled
 from napari_ouroboros.session import (
     SessionDocument,
     abandoned,
@@ -639,6 +640,63 @@ def test_the_saving_of_labels_is_asked_about(traced: Make, tmp_path: Path) -> No
         stopped.set()
         at.wait_for_end()
     assert list(tmp_path.glob("*.tif")) == []
+
+
+def test_a_dock_that_is_closed_while_layers_are_saved_is_asked_about(
+    traced: Make, tmp_path: Path
+) -> None:
+    """napari's writers hear of no cancel: the file would be half there when the window goes."""
+    at = traced()
+    arrange(at.viewer)
+    wait_until(lambda: at.scene.straight.layers, "the straightened image")
+    (dock,) = at.window.findChildren(StraightDock)
+    begun, go = threading.Event(), threading.Event()
+
+    def save_layers(path: str, _layers: Any) -> list[str]:
+        begun.set()
+        assert go.wait(30)
+        Path(path).write_text("all of it")
+        return [path]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari.plugins.io.save_layers", save_layers)
+        dock.menu.save(str(tmp_path / "em.tif"), [at.scene.straight.layers[0]])
+        wait_until(begun.is_set, "the saving")
+    at.viewer.window.remove_dock_widget(dock)
+    assert dock.closed
+    del dock
+    assert at.work.jobs.running == ["the saving of layers"]
+    at.close_as_a_user()
+    assert at.asked().text().startswith("The saving of layers is running: stop it and close?")
+    at.answer(KINDS.Discard)
+    assert at.window.isVisible()
+    go.set()
+    at.wait_for_end()
+    assert (tmp_path / "em.tif").read_text() == "all of it"
+
+
+def test_what_waits_for_a_job_that_is_stopped_is_stopped_too(traced: Make) -> None:
+    """Else it would begin when nobody looks, and the window would wait for all of it."""
+    at, asked_to_stop = traced(), []
+
+    def copy(_data: Any, _map: Any, name: str, _store: Any, cancel: Any, _progress: Any) -> None:
+        while not cancel.is_set():
+            assert not ended.wait(0.005), "nobody has stopped it"
+        asked_to_stop.append(name)
+        raise Cancelled("as asked")
+
+    labels, ended = at.scene.labels, threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_ouroboros.widgets.labels.copying.copy_labels", copy)
+        for name in ("first", "second"):
+            labels.take_in(np.ones(at.scene.live.state.map.shape, np.uint8), name, lambda _: None)
+        try:
+            at.close_as_a_user()
+            at.answer(KINDS.Discard)
+            at.wait_for_end()
+        finally:
+            ended.set()
+    assert asked_to_stop == ["first", "second"]
 
 
 def test_closed_while_a_straightening_runs(traced: Make, tmp_path: Path) -> None:

@@ -39,16 +39,17 @@ class Stopping(QTimer):
     def begin(self, then: Callable[[bool], object]) -> None:
         """Ask all to stop; ``then(ended)`` when it has, or with False when it has not for long."""
         work = self._work()
-        if work is not None:
-            work.jobs.cancel()
-            if work.filing.busy:
-                work.filing.cancel()
+        if work is not None and work.filing.busy:
+            work.filing.cancel()
         self._then, self._until = then, time.monotonic() + _WAIT_S
         self.start()
         self._look()
 
     def _look(self) -> None:
         work = self._work()
+        if work is not None:
+            # Again and again: what waited for a job that has ended begins only now.
+            work.jobs.cancel()
         goes_on = work is not None and (bool(work.jobs.running) or work.filing.busy)
         if not goes_on or time.monotonic() > self._until:
             self.stop()

@@ -47,6 +47,7 @@ class LayerMenu(QObject):
         button.clicked.disconnect()
         button.clicked.connect(self._new_labels)
         button.setToolTip("New labels for the slices of the present trace")
+        self._closed = False
         self._book.failed.connect(self._failed)
 
     @property
@@ -81,10 +82,20 @@ class LayerMenu(QObject):
         return menu
 
     def close_links(self) -> None:
-        """End what is being saved."""
+        """Stop what is being saved; until it has ended, a window that closes asks."""
+        self._closed = True
         self._book.failed.disconnect(self._failed, missing_ok=True)
-        self._not_asked_about()
-        self.saving.close()
+        saving, not_asked_about = self.saving, self._not_asked_about
+
+        def ended(_error: object = None) -> None:
+            not_asked_about()
+            saving.close()
+
+        if saving.running:
+            saving.ended.connect(ended)
+            saving.cancel()  # napari's own writers do not hear of it
+        else:
+            ended()
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Take the release of the right button; its press selects the layer, as napari does."""
@@ -150,13 +161,16 @@ class LayerMenu(QObject):
             return list(save_layers(path, layers))
 
         def done(written: list[str]) -> None:
+            if self._closed:
+                return
             if written:
                 self._banner.show_notice(f"Saved: {', '.join(written)}")
             else:
                 self._banner.show_error(f"no writer takes {path}; give it a suffix such as .tif")
 
         def failed(error: Exception) -> None:
-            self._banner.show_error(one_line(error))
+            if not self._closed:
+                self._banner.show_error(one_line(error))
 
         if self.saving.do(write, done, failed):
             self._banner.show_notice(f"Saving to {path} …")
