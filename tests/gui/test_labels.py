@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 from real_events import Person, settle, wait_until
 from small_scene import make_scene
 
+from napari_ouroboros.errors import Cancelled
 from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets.home import BackprojectDock
@@ -124,6 +126,32 @@ def test_painted_by_mouse_with_every_tool(window: Any, person: Person) -> None:
         person.key("Control-Shift-Z")
         wait_until(lambda: (array[:] == state).all(), "the redo")  # noqa: B023
     np.testing.assert_array_equal(LabelArray.open(array.path)[:], states[-1])
+
+
+def test_the_row_shows_the_job_that_begins_where_another_ends(window: Any, person: Person) -> None:
+    jobs, row = window.book.jobs, window.form.job
+    first, second, ended = threading.Event(), threading.Event(), []
+
+    def until(go: threading.Event) -> Callable[[Any, Any], None]:
+        def work(_progress: Any, cancel: Any) -> None:
+            while not go.wait(0.005):
+                if cancel.is_set():
+                    raise Cancelled("as asked")
+
+        return work
+
+    def begin_second(_result: None) -> None:
+        jobs.start("Second", until(second), ended.append, ended.append)
+
+    jobs.start("First", until(first), begin_second, ended.append)
+    wait_until(lambda: row.status.text() == "First", "the first to be shown")
+    first.set()
+    wait_until(lambda: row.status.text() == "Second", "the second to be shown")
+    assert row.running
+    person.click_on(row.cancel_button)
+    wait_until(lambda: ended, "its end")
+    assert isinstance(ended[0], Cancelled)
+    wait_until(lambda: not row.running, "the row to be empty")
 
 
 def test_the_controls(window: Any, person: Person) -> None:

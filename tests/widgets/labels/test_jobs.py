@@ -354,6 +354,15 @@ def test_who_paints_meanwhile_waits_for_one_layer_of_chunks(bench: Bench) -> Non
     assert max(written) <= entry.array.chunks[0]
 
 
+def test_one_job_begins_where_another_ends(bench: Bench) -> None:
+    """What shows that something goes on, and its Cancel, stay there for the second one."""
+    values, titles = blobs(bench), []
+    bench.book.jobs.changed.connect(titles.append)
+    bench.book.take_in(values, "first", lambda entry: bench.book.replace(entry, values))
+    bench.settle()
+    assert titles == ["Taking over first", "Taking over first", ""]
+
+
 def test_labels_that_somebody_computed_are_taken_in(bench: Bench) -> None:
     values = blobs(bench)
     taken: list[Any] = []

@@ -250,10 +250,10 @@ class LabelsForm(QWidget):
         self.hint.setVisible(bool(self.hint.text()))
 
     def _job_changed(self, title: str) -> None:
-        if title and not self.job.running:
-            self.job.start(None, "", title)
-        elif not title and self.job.running:
+        if self.job.running:
             self.job.finish()
+        if title:
+            self.job.start(None, "", title)
         self._show_ready()
 
     def _picked(self, row: int) -> None:

@@ -31,7 +31,7 @@ class LabelJobs(Job):
     def __init__(self, deliver: Deliver) -> None:
         super().__init__("ouroboros-labels", deliver, "work on labels")
         self._title = ""
-        self.ended.connect(lambda _error: self.changed.emit(""))
+        self.ended.connect(self._told)
 
     @property
     def title(self) -> str:
@@ -59,3 +59,8 @@ class LabelJobs(Job):
         self._title = title
         self.do(work, done, failed)
         self.changed.emit(title)
+
+    def _told(self, _error: object) -> None:
+        # What was done with the result may have begun another one, and has told its title.
+        if not self.running:
+            self.changed.emit("")
