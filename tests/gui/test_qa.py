@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.operations.qa.conftest import CHUNK, SHAPE, STEP, tissue
 from tests.widgets.qa.conftest import ENDS
 
 from napari_ouroboros import open_volume
+from napari_ouroboros.operations.qa import Rules
 from napari_ouroboros.widgets import keys
 from napari_ouroboros.widgets.qa import QaDock
 from napari_ouroboros.widgets.scene import scene_of
@@ -77,6 +79,19 @@ def qa_window(window: Callable[..., Any], person: Any, tmp_path: Path) -> Iterat
     found = Window(window(), person, tmp_path)
     yield found
     found.volume.close()
+
+
+def test_a_rule_that_is_touched_leaves_the_others_to_the_digit(qa_window: Window) -> None:
+    qa, form = qa_window.scene.qa, qa_window.dock.rules
+    qa.rules = fine = Rules(jump=6.25, least_jump=0.05125, contested=0.00031)
+    form.switches["jump"].click()
+    assert qa.rules == replace(fine, jump=None)
+    form.switches["fold"].click()
+    assert qa.rules == replace(fine, jump=None, fold=False)
+    form.switches["jump"].click()
+    assert qa.rules == replace(fine, fold=False)
+    form.numbers["intensity"].setValue(7.5)
+    assert qa.rules == replace(fine, fold=False, intensity=7.5)
 
 
 def test_click_keys_and_marks(qa_window: Window) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtWidgets import (
@@ -90,6 +91,8 @@ class RulesForm(QWidget):
         self.switches: dict[str, QCheckBox] = {}
         self.numbers: dict[str, QDoubleSpinBox] = {}
         self._factors = {number.field: number.factor for line in _LINES for number in line.numbers}
+        # What each number is; what it was last, to the digit, while its rule is off.
+        self._values: dict[str, Any] = asdict(Rules())
         self.reset = named(
             QPushButton("Reset"), "reset the rules", "Make all rules what they were at first."
         )
@@ -102,7 +105,7 @@ class RulesForm(QWidget):
         plain = 0
         for line in _LINES:
             switch = named(QCheckBox(line.title), line.title, line.about)
-            switch.toggled.connect(self._changed)
+            switch.toggled.connect(partial(self._switched, line))
             self.switches[line.switch] = switch
             order.append(switch)
             if not line.numbers:
@@ -139,7 +142,7 @@ class RulesForm(QWidget):
         # napari asks for more room than the numbers need.
         box.setStyleSheet("QDoubleSpinBox { min-width: 44px; }")
         box.setMaximumWidth(80)
-        box.valueChanged.connect(self._changed)
+        box.valueChanged.connect(partial(self._typed, number))
         self.numbers[number.field] = box
         return box
 
@@ -160,9 +163,9 @@ class RulesForm(QWidget):
             _quietly(switch, switch.setChecked, value is not None and value is not False)
         for field, box in self.numbers.items():
             value = getattr(rules, field)
-            if value is None:
-                value = getattr(usual, field)
-            _quietly(box, box.setValue, value * self._factors[field])
+            if value is not None:
+                self._values[field] = value
+            _quietly(box, box.setValue, self._values[field] * self._factors[field])
         self._show_ready()
         set_ready(self.reset, rules != usual, "The rules are what they were at first.")
 
@@ -171,17 +174,18 @@ class RulesForm(QWidget):
             for number in line.numbers:
                 set_ready(self.numbers[number.field], self.switches[line.switch].isChecked(), _OFF)
 
-    def _changed(self, *_: Any) -> None:
-        values: dict[str, Any] = {
-            field: box.value() / self._factors[field] for field, box in self.numbers.items()
-        }
-        for line in _LINES:
-            on = self.switches[line.switch].isChecked()
-            if not line.numbers:
-                values[line.switch] = on
-            elif not on:
-                values[line.switch] = None
-        self._scene.qa.rules = replace(Rules(), **values)
+    def _switched(self, line: _Line, on: bool) -> None:
+        value: Any = on
+        if line.numbers:
+            value = self._values[line.switch] if on else None
+        self._change(line.switch, value)
+
+    def _typed(self, number: _Number, value: float) -> None:
+        self._change(number.field, value / number.factor)
+
+    def _change(self, field: str, value: Any) -> None:
+        """One field: a box shows fewer digits than a session may have given the others."""
+        self._scene.qa.rules = replace(self._scene.qa.rules, **{field: value})
 
     def _reset(self, *_: Any) -> None:
         self._scene.qa.rules = Rules()
