@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening, Trace
 from napari_ouroboros.widgets.home.point_maps import look_again
 from napari_ouroboros.widgets.scene.live import LiveState
+from napari_ouroboros.widgets.session.points import take_points
 from napari_ouroboros.widgets.spaces.layer_actions import duplicate
 
 SVU = np.array([[0.0, 0, 0], [10.25, 3.5, 7], [40, 23, 30], [20, 11.5, 15]])
@@ -53,6 +55,20 @@ def bring(bench: Any, model: Any, layer: Any) -> Any:
 
 def nm_of(layer: Any) -> Any:
     return np.array([layer.data_to_world(p) for p in layer.data])
+
+
+def test_very_many_points_are_taken_at_once(bench: Any, model: Any) -> None:
+    """As a session does some seconds after each edit, in the thread of the window."""
+    layer = points(bench, np.random.default_rng(1).uniform(0, 20, (100_000, 3)))
+    scene, seconds = bench.scene, []
+    maps = model.maps_of(layer)
+    for _ in range(3):
+        begin = time.thread_time()
+        (taken,) = take_points(scene, {})
+        seconds.append(time.thread_time() - begin)
+    assert min(seconds) < 0.03
+    assert taken.maps is maps
+    assert (taken.maps.maps == bench.map).all()
 
 
 def test_points_and_features_go_home(bench: Any, model: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,11 @@ class PointMaps:
     rows: Float
     maps: NDArray[np.object_]
 
+    @cached_property
+    def complete(self) -> bool:
+        """Whether each has its map."""
+        return all(map_ is not None for map_ in self.maps)
+
     @classmethod
     def of(cls, layer: Layer) -> PointMaps:
         """Take them from a layer's metadata, which goes with every copy of the layer."""
@@ -65,6 +71,9 @@ def look_again(
     `removed`: the rows that have just been removed, where that is known.
     """
     before = PointMaps.of(layer)
+    # As a rule nothing was done, and there may be very many.
+    if before.complete and np.array_equal(before.rows, layer.data):
+        return before
     now = before.followed(np.asarray(layer.data, np.float64), map_, removed)
     layer.metadata = now.keep_in(layer.metadata)
     return now

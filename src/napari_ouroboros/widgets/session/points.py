@@ -32,7 +32,7 @@ class TakenPoints:
     affine: NDArray[np.float64]
     table: Any
     size: NDArray[np.float64]
-    symbol: list[str]
+    symbol: NDArray[np.object_]
     face: NDArray[np.float64]
     border: NDArray[np.float64]
     visible: bool
@@ -49,7 +49,7 @@ class TakenPoints:
             _after_scale(layer),
             layer.features.copy(),
             np.array(layer.size, float),
-            [str(getattr(symbol, "value", symbol)) for symbol in layer.symbol],
+            np.array(layer.symbol, object),
             np.array(layer.face_color, float),
             np.array(layer.border_color, float),
             bool(layer.visible),
@@ -69,7 +69,7 @@ class TakenPoints:
                 tuple(self.maps.rows[i].tolist()),
                 numbers.get(self.maps.maps[i]),
                 float(self.size[i]),
-                self.symbol[i],
+                str(getattr(self.symbol[i], "value", self.symbol[i])),
                 tuple(self.face[i].tolist()),
                 tuple(self.border[i].tolist()),
             )
