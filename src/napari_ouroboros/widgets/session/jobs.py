@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-
-class Runs(Protocol):
-    """What does work in threads, such as `widgets.job.Job`."""
-
-    @property
-    def called(self) -> str:
-        """As in a sentence: "a backprojection"."""
-        ...
-
-    @property
-    def running(self) -> bool:
-        """Whether it goes on."""
-        ...
-
-    def cancel(self) -> object:
-        """Ask it to stop; returns at once."""
-        ...
-
-    def close(self, seconds: float = 0.0) -> object:
-        """End it, and wait at most so long for its threads."""
-        ...
+if TYPE_CHECKING:
+    from napari_ouroboros.widgets.job import Job
 
 
 class RunningJobs:
     """The jobs of a scene. In the GUI thread."""
 
     def __init__(self) -> None:
-        self._jobs: list[Runs] = []
+        self._jobs: list[Job] = []
 
-    def add(self, job: Runs) -> Callable[[], None]:
+    def add(self, job: Job) -> Callable[[], None]:
         """Add a job; call what is returned when it is no more."""
         self._jobs.append(job)
 
