@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from napari_ouroboros.operations.qa.geometry import GeometryChecks
 from napari_ouroboros.operations.qa.image import ImageChecks
 from napari_ouroboros.operations.qa.labels import LabelChecks
+from napari_ouroboros.operations.qa.limits import limits, upper_limit
 from napari_ouroboros.operations.qa.round_trip import RoundTripChecks
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-# The median absolute deviation of normally distributed numbers is 0.6745 standard deviations.
-_MAD_TO_STD = 1.4826
+Lines = Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +136,14 @@ def suspicious(
     """
     r = Rules() if rules is None else rules
     reasons: list[list[str]] = [[] for _ in range(len(checks.geometry))]
+    lines = limits(checks, r, half_side_nm)
     _of_geometry(checks.geometry, r, reasons)
     if checks.image is not None:
-        _of_image(checks.image, r, reasons)
+        _of_image(checks.image, r, lines, reasons)
     if checks.labels is not None:
-        _of_labels(checks.labels, r, half_side_nm, reasons)
+        _of_labels(checks.labels, r, lines, reasons)
     if checks.round_trip is not None:
-        _of_round_trip(checks.round_trip, r, reasons)
+        _of_round_trip(checks.round_trip, lines, reasons)
     return reasons
 
 
@@ -157,16 +158,6 @@ def following(reasons: Sequence[Sequence[str]], k: int, step: int = 1) -> int | 
     """
     n = len(reasons)
     return next(((k + step * i) % n for i in range(1, n + 1) if reasons[(k + step * i) % n]), None)
-
-
-def upper_limit(values: Float, spreads: float, least: float) -> float:
-    """Median of the values that are known, plus `spreads` times their spread; at least `least`."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return np.inf
-    median = np.median(known)
-    spread = _MAD_TO_STD * np.median(np.abs(known - median))
-    return float(max(median + spreads * spread, least))
 
 
 def _of_geometry(checks: GeometryChecks, rules: Rules, reasons: list[list[str]]) -> None:
@@ -184,7 +175,7 @@ def _of_geometry(checks: GeometryChecks, rules: Rules, reasons: list[list[str]])
             )
 
 
-def _of_image(checks: ImageChecks, rules: Rules, reasons: list[list[str]]) -> None:
+def _of_image(checks: ImageChecks, rules: Rules, lines: Lines, reasons: list[list[str]]) -> None:
     if rules.missing:
         for k in np.flatnonzero(checks.chunks_missing):
             count = checks.chunks_missing[k]
@@ -192,24 +183,22 @@ def _of_image(checks: ImageChecks, rules: Rules, reasons: list[list[str]]) -> No
     if rules.flat:
         for k in np.flatnonzero(checks.std == 0):
             reasons[k].append(f"is empty: all of it has the value {checks.mean[k]:g}")
-    if rules.jump is not None:
-        _jumps(checks.jump, rules.jump, rules.least_jump, reasons)
-    if rules.intensity is not None:
-        for values, what in ((checks.mean, "mean intensity"), (checks.std, "contrast")):
-            known = values[np.isfinite(values)]
-            if not len(known):
-                continue
-            median = float(np.median(known))
-            away = np.abs(values - median)
-            limit = upper_limit(away, rules.intensity, rules.least_intensity * abs(median))
-            for k in np.flatnonzero(away > limit):
-                reasons[k].append(
-                    f"{what} is {values[k]:.4g}, of most slices within {limit:.3g} of {median:.4g}"
-                )
+    if "jump" in lines:
+        _jumps(checks.jump, *lines["jump"], reasons)
+    for name, values, what in (
+        ("mean", checks.mean, "mean intensity"), ("std", checks.std, "contrast"),
+    ):  # fmt: skip
+        if name not in lines:
+            continue
+        low, high = lines[name]
+        for k in np.flatnonzero((values < low) | (values > high)):
+            reasons[k].append(
+                f"{what} is {values[k]:.4g}, of most slices within {(high - low) / 2:.3g} of "
+                f"{(low + high) / 2:.4g}"
+            )
 
 
-def _jumps(jump: Float, spreads: float, least: float, reasons: list[list[str]]) -> None:
-    limit = upper_limit(jump, spreads, least)
+def _jumps(jump: Float, limit: float, reasons: list[list[str]]) -> None:
     large = jump > limit
     n = len(large)
     if n < 2:
@@ -225,9 +214,7 @@ def _jumps(jump: Float, spreads: float, least: float, reasons: list[list[str]]) 
             reasons[k].append(f"jumps from slice {(k - 1) % n} (jump {jump[k]:.2g}, {usual})")
 
 
-def _of_labels(
-    checks: LabelChecks, rules: Rules, half_side_nm: float | None, reasons: list[list[str]]
-) -> None:
+def _of_labels(checks: LabelChecks, rules: Rules, lines: Lines, reasons: list[list[str]]) -> None:
     labelled = np.flatnonzero(checks.samples)
     if not len(labelled):
         return
@@ -243,8 +230,8 @@ def _of_labels(
                 f"{checks.edge_samples[k]} labelled samples lie at the slice's edge: the label may "
                 "be cut off"
             )
-    if rules.off_centre is not None and half_side_nm is not None:
-        limit = rules.off_centre * half_side_nm
+    if "off_centre" in lines:
+        (limit,) = lines["off_centre"]
         for k in np.flatnonzero(checks.off_centre_nm > limit):
             reasons[k].append(
                 f"the labels are {checks.off_centre_nm[k]:.0f} nm off the centre (limit "
@@ -267,19 +254,18 @@ def _diameters(diameter: Float, spreads: float, least: float, reasons: list[list
         )
 
 
-def _of_round_trip(checks: RoundTripChecks, rules: Rules, reasons: list[list[str]]) -> None:
-    if rules.contested is not None:
-        for k in np.flatnonzero(checks.contested > rules.contested):
+def _of_round_trip(checks: RoundTripChecks, lines: Lines, reasons: list[list[str]]) -> None:
+    if "contested" in lines:
+        for k in np.flatnonzero(checks.contested > lines["contested"][0]):
             reasons[k].append(
                 f"{_percent(checks.contested[k])} of its voxels lie in other slices, too"
             )
-    if rules.agreement is not None:
-        lost = 1 - checks.agreement
-        limit = upper_limit(lost, rules.agreement, rules.least_agreement)
-        for k in np.flatnonzero(lost > limit):
+    if "agreement" in lines:
+        (least,) = lines["agreement"]
+        for k in np.flatnonzero(checks.agreement < least):
             reasons[k].append(
-                f"{_percent(lost[k])} of its samples do not come back to themselves (limit "
-                f"{_percent(limit)})"
+                f"{_percent(1 - checks.agreement[k])} of its samples do not come back to "
+                f"themselves (limit {_percent(1 - least)})"
             )
 
 
