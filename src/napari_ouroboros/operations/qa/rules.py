@@ -184,7 +184,7 @@ def _of_image(checks: ImageChecks, rules: Rules, lines: Lines, reasons: list[lis
         for k in np.flatnonzero(checks.std == 0):
             reasons[k].append(f"is empty: all of it has the value {checks.mean[k]:g}")
     if "jump" in lines:
-        _jumps(checks.jump, *lines["jump"], reasons)
+        _jumps(checks.jump, lines["jump"][0], reasons)
     for name, values, what in (
         ("mean", checks.mean, "mean intensity"), ("std", checks.std, "contrast"),
     ):  # fmt: skip
