@@ -136,7 +136,7 @@ class Showing:
             places = [i for i, x in enumerate(layers) if isinstance(x, Image | LabelsLayer)]
             index = max(places, default=-1) + 1
         add_quietly(self._straight, layer, index)
-        if layer is entry.layer:
+        if entry.stand_in is None:
             # napari reads a slice anew only where another one is wanted than was seen last; it may
             # have been written to while the layer was out.
             layer.refresh(extent=False)

@@ -25,7 +25,7 @@ from napari_ouroboros.session.half_done import take_back
 from napari_ouroboros.widgets.session.capture import Waiting
 from napari_ouroboros.widgets.session.looks import LabelsLook, look_arguments
 from napari_ouroboros.widgets.session.points import prepare_points, show_points
-from napari_ouroboros.widgets.session.views import show_space, show_straightened
+from napari_ouroboros.widgets.session.views import show_space
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -200,7 +200,7 @@ def steps(
     """
     document = ready.document
     todo: list[Callable[[], object]] = _clearing(scene)
-    todo.append(scene.work.order.begin)
+    todo += [scene.work.order.begin, scene.work.straightened_look.begin]
     todo.append(partial(_set_settings, scene, document))
     left = _Left()
     for source, layer in ready.layers:
@@ -364,5 +364,5 @@ def _go_there(scene: Scene, document: SessionDocument, show_front: Callable[[str
     # By the volume: it is not to follow, its camera is that of the session.
     scene.place.go_to_slice(document.place.slice_index, "volume")
     show_space(scene.viewer, document.volume)
-    show_straightened(scene, document.straightened)
+    scene.work.straightened_look.show(document.straightened)
     show_front(document.window.front)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,24 +17,29 @@ if TYPE_CHECKING:
 
 
 def take_space(viewer: ViewerModel) -> SpaceEntry:
-    """Take camera and sliders of a viewer."""
-    camera, dims = viewer.scene.camera, viewer.dims
-    centre = (0.0, 0.0, 0.0, *(float(x) for x in camera.center))[-3:]
-    angles = tuple(float(x) for x in camera.angles)
-    depth, vertical, horizontal = (str(axis) for axis in camera.orientation)
+    """Take camera and sliders of a viewer; what sees nothing yet has no camera worth keeping."""
+    dims = viewer.dims
     return SpaceEntry(
-        CameraEntry(
-            (centre[0], centre[1], centre[2]),
-            float(camera.zoom),
-            (angles[0], angles[1], angles[2]),
-            float(camera.perspective),
-            (depth, vertical, horizontal),
-        ),
+        _take_camera(viewer) if len(viewer.layers) else None,
         DimsEntry(
             3 if dims.ndisplay == 3 else 2,
             tuple(int(axis) for axis in dims.order),
             tuple(float(x) for x in dims.point),
         ),
+    )
+
+
+def _take_camera(viewer: ViewerModel) -> CameraEntry:
+    camera = viewer.scene.camera
+    centre = (0.0, 0.0, 0.0, *(float(x) for x in camera.center))[-3:]
+    angles = tuple(float(x) for x in camera.angles)
+    depth, vertical, horizontal = (str(axis) for axis in camera.orientation)
+    return CameraEntry(
+        (centre[0], centre[1], centre[2]),
+        float(camera.zoom),
+        (angles[0], angles[1], angles[2]),
+        float(camera.perspective),
+        (depth, vertical, horizontal),
     )
 
 
@@ -55,20 +61,47 @@ def show_space(viewer: ViewerModel, entry: SpaceEntry) -> None:
         viewer.scene.camera.perspective = camera.perspective
 
 
-def show_straightened(scene: Scene, entry: SpaceEntry) -> None:
-    """The straightened space has no axes before its first layer, which comes in its own time."""
-    straight, deliver = scene.straight, scene.deliver
+class StraightenedLook:
+    """Brings back how the straightened space was looked at.
 
-    def look() -> None:
-        # The slice is the scene's, which may have gone on since.
-        here = replace(entry.dims, point=tuple(float(x) for x in straight.dims.point))
-        show_space(straight, replace(entry, dims=here))
+    It has no axes before its first layer, which comes in its own time.
 
-    def inserted(_event: object = None) -> None:
-        straight.layers.events.inserted.disconnect(inserted)
-        deliver(look)  # napari itself looks at the whole of the first layer
+    Parameters
+    ----------
+    scene : Scene
+        Held weakly; only its straightened viewer need be there already.
+    """
 
-    if len(straight.layers):
-        look()
-    else:
-        straight.layers.events.inserted.connect(inserted)
+    def __init__(self, scene: Scene) -> None:
+        self._straight, self._deliver = weakref.ref(scene.straight), scene.deliver
+        self._wanted: SpaceEntry | None = None
+        scene.straight.layers.events.inserted.connect(self._inserted)
+
+    def begin(self) -> None:
+        """Another session comes; what the last one wanted does not count any more."""
+        self._wanted = None
+
+    def show(self, entry: SpaceEntry) -> None:
+        """Look like this; as soon as there is a layer."""
+        self._wanted = entry
+        straight = self._straight()
+        if straight is not None and len(straight.layers):
+            self._look()
+
+    def close(self) -> None:
+        """Bring nothing back any more."""
+        self._wanted = None
+        straight = self._straight()
+        if straight is not None:
+            straight.layers.events.inserted.disconnect(self._inserted)
+
+    def _inserted(self, _event: object = None) -> None:
+        if self._wanted is not None:
+            self._deliver(self._look)  # napari itself looks at the whole of the first layer
+
+    def _look(self) -> None:
+        straight, entry, self._wanted = self._straight(), self._wanted, None
+        if straight is not None and entry is not None:
+            # The slice is the scene's, which may have gone on since.
+            here = replace(entry.dims, point=tuple(float(x) for x in straight.dims.point))
+            show_space(straight, replace(entry, dims=here))

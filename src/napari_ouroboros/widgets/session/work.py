@@ -23,6 +23,7 @@ from napari_ouroboros.widgets.session.jobs import RunningJobs
 from napari_ouroboros.widgets.session.layer_order import LayerOrder
 from napari_ouroboros.widgets.session.looks import LabelsLook
 from napari_ouroboros.widgets.session.tidying import discard_soon
+from napari_ouroboros.widgets.session.views import StraightenedLook
 
 if TYPE_CHECKING:
     from napari_ouroboros.widgets.labels.book import StraightLabels
@@ -57,6 +58,8 @@ class Work:
         Saves, opens, recovers.
     order : LayerOrder
         Puts layers that come with a session in its order.
+    straightened_look : StraightenedLook
+        Brings back how the straightened space was looked at.
     """
 
     #: Something that a session keeps has changed; in any thread.
@@ -88,6 +91,7 @@ class Work:
         self._closed = self._stopped = False
         self.filing = Filing(scene)
         self.order = LayerOrder(scene)
+        self.straightened_look = StraightenedLook(scene)
         self._autosave = Autosave(_weakly(self, Work._write), begin=_weakly(self, Work._begin))
         self._autosave.failed.connect(self._say_failed)
         scene.closing.connect(self._keep_before_removal)  # nothing has been taken apart yet
@@ -363,6 +367,7 @@ class Work:
             self._release.set()
         self.jobs.close()
         self.order.close()
+        self.straightened_look.close()
         if self._edits is not None:
             self._edits.close()
         # Half a session must not take the place of the whole one that is being brought back.
