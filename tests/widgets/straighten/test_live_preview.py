@@ -10,6 +10,7 @@ import pytest
 from napari.layers import Labels
 
 from napari_ouroboros import straighten
+from napari_ouroboros.widgets.straighten.view import StraightView
 
 Bench = Any
 pytestmark = pytest.mark.filterwarnings("ignore::napari_ouroboros.Notice")
@@ -83,3 +84,39 @@ def test_labels_and_channels_through_one_map(bench: Bench, folder: Path) -> None
         of = bench.preview.shown[2 + channel]
         np.testing.assert_array_equal(np.asarray(of.layer._data_view), wide[0, ..., channel])
         np.testing.assert_array_equal(np.asarray(of.layer.data), wide[..., channel])
+
+
+def test_a_volume_that_comes_in_3d_is_not_read_whole(
+    bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    before = StraightView.__getitem__
+
+    def counted(self: StraightView, key: Any) -> Any:
+        found = before(self, key)
+        asked.append(int(np.prod(found.shape)))
+        return found
+
+    monkeypatch.setattr(StraightView, "__getitem__", counted)
+    bench.add(folder / "em", "em")
+    bench.trace()
+    bench.loop.until(lambda: len(bench.preview.shown) == 1)
+    bench.scene.straight.dims.ndisplay = 3
+    cells = bench.add(folder / "cells", "cells")
+    bench.loop.until(lambda: len(bench.preview.shown) == 2)
+    bench.settle()
+    state = bench.scene.live.state
+    _, rows, columns = state.map.shape
+    assert max(asked, default=0) <= rows * columns
+    layer = bench.preview.straightened(cells)
+    ids = straighten(bench.volumes[1], state.map).compute()
+    steps = layer.metadata["napari-ouroboros"]["steps"]
+    np.testing.assert_array_equal(
+        layer._slice.image.raw, ids[tuple(slice(None, None, s) for s in steps)]
+    )
+    bench.scene.straight.dims.ndisplay = 2
+    bench.settle()
+    assert isinstance(layer.data, StraightView)
+    assert tuple(layer.scale) == (7.0, 6.0, 6.0)
+    k = bench.scene.place.slice_index
+    np.testing.assert_array_equal(layer._slice.image.raw, ids[k])

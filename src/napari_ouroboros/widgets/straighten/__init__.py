@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.straighten.previews import (
         is_straightened,
         live_preview_of,
+        shown_by,
         straightened,
     )
     from napari_ouroboros.widgets.straighten.strip_view import StripView
@@ -20,6 +21,7 @@ __all__ = [
     "StripView",
     "is_straightened",
     "live_preview_of",
+    "shown_by",
     "straightened",
 ]
 
@@ -27,6 +29,7 @@ _WHERE = {
     "LivePreview": "live_preview",
     "is_straightened": "previews",
     "live_preview_of": "previews",
+    "shown_by": "previews",
     "straightened": "previews",
     "StraightenDock": "dock",
     "StripView": "strip_view",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_ouroboros.widgets.scene import Scene
+    from napari_ouroboros.widgets.straighten.straight_layer import StraightLayer
 
 _previews: weakref.WeakKeyDictionary[Scene, LivePreview] = weakref.WeakKeyDictionary()
 
@@ -39,3 +40,9 @@ def is_straightened(scene: Scene, layer: Layer) -> bool:
 def straightened(scene: Scene, layer: Layer) -> Layer | None:
     """Return the straightened layer of a volume layer; asks for no preview where there is none."""
     return _previews[scene].straightened(layer) if scene in _previews else None
+
+
+def shown_by(scene: Scene, layer: Layer) -> StraightLayer | None:
+    """Return whose layer this is, if it is the straightened one of a volume."""
+    shown = _previews[scene].shown if scene in _previews else []
+    return next((x for x in shown if x.layer is layer), None)

@@ -11,6 +11,7 @@ from napari_ouroboros.widgets.streaming import pyramid_of
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+    from napari_ouroboros.layers import LayerData
     from napari_ouroboros.widgets.scene import Scene
     from napari_ouroboros.widgets.straighten.content import Content
     from napari_ouroboros.widgets.straighten.volume_feed import VolumeFeed
@@ -56,6 +57,8 @@ class StraightLayer:
         self._view = StraightView(source.feed, content, self._channel)
         self.layer = self._make(content, colours)
         self._link = AppearanceLink(volume_layer, self.layer)
+        if self._straight.dims.ndisplay == 3:
+            self._show_coarse(content)  # or napari would read all of the view
         self._straight.add_layer(self.layer)
         volume_layer.events.name.connect(self._renamed)
 
@@ -90,6 +93,16 @@ class StraightLayer:
     def view(self) -> StraightView:
         """The array that the layer shows."""
         return self._view
+
+    def as_in_2d(self) -> LayerData:
+        """What another layer that shows the same slices is made of, be this one coarse in 3D."""
+        data, meta, kind = self.layer.as_layer_data_tuple()
+        content = self.source.feed.content
+        if content is not None and self._straight.dims.ndisplay == 3:
+            data = StraightView(self.source.feed, content, self._channel)
+            about = {**self.layer.metadata, **self._metadata(content)}
+            meta = {**meta, "scale": content.scale_nm, "metadata": about}
+        return data, meta, kind
 
     def show(self) -> None:
         """Show the feed's content; the picture of before stands in until the new one is there."""
