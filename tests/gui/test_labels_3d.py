@@ -17,6 +17,7 @@ from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces.dock import dock_of
 from napari_ouroboros.widgets.spaces.flipping import flip
 from napari_ouroboros.widgets.spaces.second_window import open_in_window
+from napari_ouroboros.widgets.straighten import live_preview_of
 
 
 @pytest.fixture
@@ -44,6 +45,41 @@ def with_labels(viewer: Any) -> SimpleNamespace:
         entry.array[k : k + 8] = np.broadcast_to(disc, (8, 200, 200)).astype(np.uint64)
     found.entry, found.form = entry, dock_in(viewer).labels
     return found
+
+
+def test_another_window_opened_in_3d_has_the_slices_themselves(large: SimpleNamespace) -> None:
+    scene = large.scene
+    preview = live_preview_of(scene)
+    wait_until(lambda: preview.idle, "the straightened image")
+    scene.straight.dims.ndisplay = 3
+    wait_until(lambda: large.book.idle, "the stand-in")
+    (shown,) = preview.shown
+    image = shown.layer
+    assert image.data.shape != large.entry.array.shape
+    other = open_in_window(scene, show=False)
+    twin = next(x for x in other.layers if x.name == image.name)
+
+    def check() -> None:
+        shape, scale = scene.live.state.map.shape, shown.source.feed.content.scale_nm
+        assert twin.data.shape == shape
+        np.testing.assert_allclose(twin.scale, scale)
+        k = shape[0] // 3
+        other.dims.set_current_step(0, k)
+        wanted = np.asarray(twin.data[k])
+        assert wanted.any()
+        wait_until(lambda: np.array_equal(twin._slice.image.raw, wanted), "the slice there")
+
+    check()
+    assert scene.straight.dims.ndisplay == 3
+    scene.straight.dims.ndisplay = 2
+    wait_until(lambda: preview.idle, "the slice here")
+    assert twin.data is image.data
+    check()
+    scene.settings.pitch_nm *= 1.25
+    wait_until(lambda: not preview.is_stale, "another pitch")
+    np.testing.assert_allclose(twin.scale, image.scale)
+    check()
+    other.close()
 
 
 def coloured(model: Any, rgb: Any) -> int:

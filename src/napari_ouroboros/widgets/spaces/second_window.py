@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from napari_ouroboros.widgets.spaces.overlays import ScaleAndAxes
 from napari_ouroboros.widgets.spaces.own_context import keep_window_to_own_context
 from napari_ouroboros.widgets.spaces.taking_back import TakingBack
 from napari_ouroboros.widgets.spaces.twin_layers import TwinLayers, twin_of
+from napari_ouroboros.widgets.straighten import shown_by
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -64,6 +66,7 @@ class _Link(QObject):
 
     def __init__(self, scene: Scene, viewer: Viewer, window: QMainWindow) -> None:
         super().__init__(window)
+        self._scene = weakref.ref(scene)
         self._deliver, self._book = scene.deliver, scene.labels
         self._straight = scene.straight
         self._viewer: Viewer | None = viewer
@@ -81,10 +84,12 @@ class _Link(QObject):
             layer = entry.layer  # in 3D another one may stand in for it
         if self._taking.has(layer) or any(layer is known for known, *_ in self._twins):
             return
-        twin = twin_of(layer)
+        scene = self._scene()
+        shown = None if scene is None else shown_by(scene, layer)
+        twin = twin_of(layer, shown)
         self._taking.leave(twin)
         self._viewer.add_layer(twin)
-        self._twins.append((layer, twin, TwinLayers(layer, twin, self._deliver)))
+        self._twins.append((layer, twin, TwinLayers(layer, twin, self._deliver, shown)))
         if entry is not None:
             self._labels[layer] = entry
             self._taking.pair(twin, entry)
