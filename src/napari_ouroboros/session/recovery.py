@@ -156,10 +156,17 @@ class WorkingFolder:
         """Note that the document of so many `changes` is in a session file, and which version.
 
         Whatever was edited since then is still unsaved.
+
+        Raises
+        ------
+        DestinationError
+            It is known here, but not noted on the disk: after a crash, what has been saved is
+            offered as unsaved work.
         """
         with self._disk:
             self._saved_changes = changes
-            self._write_state(_State(self.unsaved, str(file.absolute()), version))
+            self._state = _State(self.unsaved, str(file.absolute()), version)
+            self._write_state(self._state)
 
     def _write_state(self, state: _State) -> None:
         write_whole(self.path / _STATE, json.dumps(asdict(state)).encode())

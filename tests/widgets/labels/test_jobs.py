@@ -235,12 +235,23 @@ def test_nothing_to_fill(bench: Bench) -> None:
 def test_cancelled_in_the_middle_is_taken_back(bench: Bench) -> None:
     entry = painted_in_two(bench)
     before = entry.array[:]
+    window, writes = threading.get_ident(), []
+
+    def note(_change: Any) -> None:
+        if bench.book.jobs.running and threading.get_ident() == window:
+            return  # what is filled in
+        writes.append("window" if threading.get_ident() == window else "worker")
+
+    entry.array.changed.connect(note)
     bench.book.painted.connect(lambda *_: bench.book.cancel())
     bench.book.interpolate(entry)
     bench.settle()
     np.testing.assert_array_equal(entry.array[:], before)
     assert entry.layer.editable
     assert bench.said == ["Cancelled; the labels are as they were."]
+    entry.layer.redo()  # no half of it comes back, and no undo writes it a second time
+    np.testing.assert_array_equal(entry.array[:], before)
+    assert set(writes) == {"worker"}
 
 
 def test_the_trace_is_edited_meanwhile(bench: Bench) -> None:

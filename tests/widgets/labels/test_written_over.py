@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from small_disk import small_disk
 
 from napari_ouroboros.errors import DestinationError
-from napari_ouroboros.session import WorkingFolder
+from napari_ouroboros.session import WorkingFolder, half_done
+from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.volumes.labels.label_changes import Change
 from napari_ouroboros.widgets.labels.straight_labels import StraightLabels
 
@@ -162,3 +163,78 @@ def test_filling_in_on_a_disk_that_gets_full(bench: Bench, tmp_path: Path) -> No
         assert list(disk.rglob("half-done-*")) == []
         (disk / "other").unlink()
         bench.scene.close()
+
+
+def test_labels_that_are_taken_over_stay_and_are_the_windows_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a crash would remove is a copy, and so is what the rollback goes by."""
+    entry, _ = begun(bench)
+    other = bench.new(name="other")
+    other.array[:] = NEW
+    noted: list[Path] = []
+    real = half_done.begin
+
+    def begin(folder: Path, array: Any, before: Any, after: Any = None) -> None:
+        noted.extend((before.path, after.path))
+        real(folder, array, before, after)
+
+    monkeypatch.setattr(half_done, "begin", begin)
+    bench.book.replace(entry, other.array)
+    bench.settle()
+    assert bench.failed == []
+    assert (entry.array[:] == NEW).all()
+    assert len(noted) == 2
+    assert other.array.path not in noted
+    assert other.array.path.exists()
+
+
+def test_labels_from_elsewhere_are_taken_over(bench: Bench, tmp_path: Path) -> None:
+    entry, before = begun(bench)
+    theirs = LabelArray.create(tmp_path / "theirs", before.shape, before.dtype)
+    theirs[:] = NEW
+    bench.book.replace(entry, theirs)
+    bench.settle()
+    assert bench.failed == []
+    assert (entry.array[:] == NEW).all()
+    bench.book.undo()
+    bench.settle()
+    np.testing.assert_array_equal(entry.array[:], before)
+    assert theirs.path.exists()
+
+
+def test_labels_removed_while_others_are_put_back_can_be_brought_back(bench: Bench) -> None:
+    entry, before = begun(bench)
+    other = bench.new(name="other")
+    bench.book.replace(entry, np.full(before.shape, NEW, np.uint64))
+    bench.settle()
+    at_write(entry, 1, lambda: bench.loop.deliver(lambda: bench.book.remove(other)))
+    bench.book.undo()
+    bench.settle()
+    np.testing.assert_array_equal(entry.array[:], before)
+    assert bench.book.entries == [entry]
+    assert bench.book.undo_text == "Bring back other"
+    bench.book.redo()  # nothing: something new has happened since
+    bench.settle()
+    np.testing.assert_array_equal(entry.array[:], before)
+    bench.book.undo()
+    assert bench.book.entries == [entry, other]
+
+
+def test_labels_removed_while_others_are_written_again(bench: Bench) -> None:
+    entry, before = begun(bench)
+    other = bench.new(name="other")
+    bench.book.replace(entry, np.full(before.shape, NEW, np.uint64))
+    bench.settle()
+    bench.book.undo()
+    bench.settle()
+    at_write(entry, 1, lambda: bench.loop.deliver(lambda: bench.book.remove(other)))
+    bench.book.redo()
+    bench.settle()
+    assert (entry.array[:] == NEW).all()
+    assert bench.book.undo_text == "Bring back other"
+    bench.book.undo()
+    assert bench.book.undo_text == f"Undo in {entry.name}"
+    bench.book.undo()
+    bench.settle()
+    np.testing.assert_array_equal(entry.array[:], before)

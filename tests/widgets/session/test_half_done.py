@@ -208,3 +208,109 @@ def test_saved_while_something_is_written_the_file_has_no_half_of_it(
     window.work.save()
     window.settle()
     assert not window.work.unsaved
+
+
+def test_a_job_that_begins_during_a_save_is_not_in_the_file(tmp_path: Path) -> None:
+    made = [LabelArray.create(tmp_path / "labels" / str(i), (20, 8, 8), np.uint8) for i in (1, 2)]
+    for array in made:
+        array[:] = 1
+    names = iter(range(3, 99))
+
+    def new_store() -> Path:
+        return tmp_path / "labels" / str(next(names))
+
+    stores = {array.path.name: array.path for array in made}
+    with half_done.steady(tmp_path, stores, new_store) as (found, written):
+        half_done.begin(tmp_path, made[1], made[1].snapshot_to(new_store()))
+        made[1][:10] = 2
+        for path in found.values():
+            assert (LabelArray.open(path)[:] == 1).all()
+        assert written == set()
+    with half_done.steady(tmp_path, stores, new_store) as (found, written):
+        assert (LabelArray.open(found["2"])[:] == 1).all()
+        assert written == {"2"}
+    assert not any(path.exists() for path in found.values())
+
+
+def test_a_job_that_ends_while_its_labels_are_copied_for_a_save(tmp_path: Path) -> None:
+    array = LabelArray.create(tmp_path / "labels" / "1", (20, 8, 8), np.uint8)
+    array[:] = 1
+    before = array.snapshot_to(tmp_path / "labels" / "2")
+    names = iter(range(3, 99))
+    job = half_done.noted(tmp_path, array, before)
+    job.__enter__()
+
+    def new_store() -> Path:
+        number = next(names)
+        if number == 3:  # the note has been seen by now
+            array[:] = 2
+            job.__exit__(None, None, None)
+        return tmp_path / "labels" / str(number)
+
+    with half_done.steady(tmp_path, {"1": array.path}, new_store) as (found, written):
+        assert (LabelArray.open(found["1"])[:] == 2).all()
+        assert written == set()
+
+
+def test_what_cannot_be_taken_back_is_looked_at_once(tmp_path: Path) -> None:
+    """The rest goes back; what is painted later must not, at the next start."""
+    array = LabelArray.create(tmp_path / "labels" / "1", (40, 8, 8), np.uint8)
+    array[:] = 1
+    before = array.snapshot_to(tmp_path / "labels" / "2", share=False)
+    half_done.begin(tmp_path, array, before)
+    array[:] = 2
+    (before.path / "c.0.0.0").write_bytes(b"broken")
+    done, (line,) = half_done.take_back(tmp_path)
+    assert done == []
+    assert "c.0.0.0" in line
+    found = LabelArray.open(array.path)
+    assert (found[:8] == 2).all()
+    assert (found[-8:] == 1).all()
+    assert half_done.take_back(tmp_path) == ([], [])
+
+
+def test_a_note_ends_with_its_job_even_where_not_all_goes_back(tmp_path: Path) -> None:
+    array = LabelArray.create(tmp_path / "labels" / "1", (40, 8, 8), np.uint8)
+    array[:] = 1
+    before = array.snapshot_to(tmp_path / "labels" / "2", share=False)
+
+    def write() -> None:
+        with half_done.noted(tmp_path, array, before):
+            array[:] = 2
+            (before.path / "c.0.0.0").write_bytes(b"broken")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(half_done.NotTakenBack, match="could not be taken back everywhere"):
+        write()
+    assert (array[-8:] == 1).all()
+    assert half_done.take_back(tmp_path) == ([], [])
+    assert not before.path.exists()
+
+
+def test_a_broken_chunk_stops_no_save_of_what_is_painted_later(window: Any, tmp_path: Path) -> None:
+    entry = window.paint()
+    n = entry.array.shape[0]
+    entry.array[n - 1, 2:9, 3:9] = 5
+    last = entry.array.path / f"c.{(n - 1) // entry.array.chunks[0]}.0.0"
+    window.scene.labels.remove(entry)
+    whole = last.read_bytes()
+    last.write_bytes(b"broken")
+    again = window.scene.labels.add(LabelArray.open(entry.array.path), entry.map, "again")
+    window.settle()
+    failed: list[Exception] = []
+    window.scene.labels.failed.connect(failed.append)
+    window.scene.labels.interpolate(again)
+    window.loop.until(lambda: window.scene.labels.idle, "the end")
+    (error,) = failed
+    assert last.name in str(error)
+    assert "taken back" not in str(error)
+    last.write_bytes(whole)
+    again.array[0, 0, 0] = 9
+    window.settle()
+    window.work.save(tmp_path / "a.ouroboros")
+    window.settle()
+    assert not window.work.unsaved
+    kept = WorkingFolder.create(tmp_path)
+    (found,) = open_session(tmp_path / "a.ouroboros", kept.path).labels
+    assert LabelArray.open(kept.store(found.store))[0, 0, 0] == 9
+    kept.discard()

@@ -156,6 +156,13 @@ class ChunkFiles:
                 return
         self.put(index, np.zeros(self.chunk, self.dtype) if chunk is None else chunk)
 
+    def is_same(self, index: Index, other: ChunkFiles) -> bool:
+        """Whether a chunk is the very file that another array has, whole or broken."""
+        try:
+            return os.path.samefile(self.path(index), other.path(index))
+        except OSError:
+            return False
+
     def copy_to(self, folder: Path, share: bool) -> None:
         """Copy all files into a folder, each whole; `share`: as links, where the disk has them."""
         for index in self.stored():

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_ouroboros.errors import DestinationError, UserError
+from napari_ouroboros.errors import OuroborosError, UserError
 from napari_ouroboros.volumes.labels.label_changes import Box, Change, around, union
 from napari_ouroboros.volumes.labels.label_chunks import ChunkFiles, Index, read_metadata
 from napari_ouroboros.volumes.writing.disk import destination_errors
@@ -122,21 +122,21 @@ class LabelStore:
 
         Raises
         ------
-        DestinationError
-            At the end, for the first chunk that could not be written; all others were.
+        SourceError, DestinationError
+            At the end, for the first chunk that could not be read or written; all others were.
         """
         kinds = {(a.shape, a.chunks, a.dtype) for a in (self, old or self, new)}
         if len(kinds) > 1:
             raise ValueError("only label arrays of one shape, chunk and dtype are exchanged")
         stored = {*(self if old is None else old)._files.stored(), *new._files.stored()}
         layers = [list(found) for _, found in itertools.groupby(sorted(stored), lambda i: i[0])]
-        failed: DestinationError | None = None
+        failed: OuroborosError | None = None
         for number, indices in enumerate(layers):
             with self._announced() as parts:
                 for index in indices:
                     try:
                         self._exchange_chunk(index, old, new, parts)
-                    except DestinationError as error:
+                    except OuroborosError as error:
                         failed = failed or error
             yield number + 1, len(layers)
         if failed is not None:
@@ -145,6 +145,8 @@ class LabelStore:
     def _exchange_chunk(
         self, index: Index, old: LabelStore | None, new: LabelStore, parts: list[Box]
     ) -> None:
+        if self._files.is_same(index, new._files):
+            return
         nothing = np.zeros((), self.dtype)
         now, wanted = self._files.get(index), new._files.get(index)
         before = now if old is None else old._files.get(index)

@@ -305,7 +305,8 @@ class LabelsBook:
         if step.held is not None:
             if self.running:
                 raise UserError(f"{self.running} is still going on; wait for it or cancel it")
-            self._work.put_back(step.entry, step.held, partial(self._put_back, source, target))
+            ended = partial(self._put_back, source, target, step, len(target), forwards)
+            self._work.put_back(step.entry, step.held, ended)
             return
         target.append(source.pop())
         if step.came == forwards:
@@ -315,9 +316,22 @@ class LabelsBook:
         elif step.entry in self.entries:
             self._take(step.entry)
 
-    def _put_back(self, source: list[Step], target: list[Step], held: LabelArray) -> None:
-        step = source.pop()
-        target.append(Step(step.entry, held=held))
+    def _put_back(
+        self,
+        source: list[Step],
+        target: list[Step],
+        step: Step,
+        place: int,
+        forwards: bool,
+        held: LabelArray,
+    ) -> None:
+        """A step has been taken, as if before all that has happened since it was begun."""
+        # What was undone before something new happened cannot be done again.
+        kept = forwards or source[-1:] == [step]
+        if step in source:
+            source.remove(step)
+        if kept:
+            target.insert(place, Step(step.entry, held=held))
         self.changed.emit()
 
     def _show_or_park(self, entry: StraightLabels, state: LiveState) -> None:

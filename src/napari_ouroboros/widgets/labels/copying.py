@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ouroboros.errors import Cancelled, DestinationError, UserError, one_line
+from napari_ouroboros.errors import Cancelled, UserError
 from napari_ouroboros.session import half_done
 
 if TYPE_CHECKING:
@@ -158,23 +158,9 @@ def write_over(
     with ExitStack() as stack:
         new = _alike(data, array, new_store, stack, cancel, lambda done, _: progress(done, 2 * n))
         held = array.snapshot_to(new_store())
-        try:
-            half_done.begin(folder, array, held, new)
+        # After an error, what nobody has painted over since goes back.
+        with half_done.noted(folder, array, held, new):
             _exchange(array, held, new, cancel, half_way)
-        except BaseException:
-            # What nobody has painted over since goes back.
-            try:
-                for _ in array.exchange(new, held):
-                    pass
-            except DestinationError as error:
-                stack.pop_all()  # the working folder knows of them
-                raise DestinationError(
-                    f"what was written could not be taken back everywhere: {one_line(error)}"
-                ) from error
-            half_done.end(folder, array)
-            shutil.rmtree(held.path, ignore_errors=True)
-            raise
-        half_done.end(folder, array)
     return held
 
 
@@ -186,21 +172,21 @@ def _alike(
     cancel: Cancel,
     progress: Progress,
 ) -> LabelArray:
-    """Labels in an array just like another one; `stack` removes what had to be made for it."""
+    """Labels in a new array just like another one, which `stack` removes."""
     from napari_ouroboros.volumes.labels.label_array import LabelArray
     from napari_ouroboros.volumes.labels.label_stack import LabelStack, open_labels
 
     kind = (array.shape, array.chunks, array.dtype)
+    path = new_store()
+    stack.callback(shutil.rmtree, path, ignore_errors=True)
     if isinstance(data, LabelArray) and (data.shape, data.chunks, data.dtype) == kind:
-        return data
+        return data.snapshot_to(path)  # somebody may paint in it, and it must not be lost
     found = data if isinstance(data, LabelStack) else open_labels(data)
     if found.shape != array.shape:
         raise UserError(
             f"the new labels have {_text(found.shape)} slices, rows and columns, not "
             f"{_text(array.shape)}"
         )
-    path = new_store()
-    stack.callback(shutil.rmtree, path, ignore_errors=True)
     made = LabelArray.create(path, array.shape, array.dtype, chunks=array.chunks)
     write_all(found, made, cancel, progress)
     return made

@@ -54,7 +54,7 @@ class Filling:
         self._mode = str(layer.mode)
         self._room = threading.Semaphore(_AHEAD)
         self._noted = False
-        self._ended = False
+        self._ended = self._taken_back = False
         self._putting = threading.Lock()
         self.problem: OuroborosError | None = None
         layer.events.paint.connect(self._note)
@@ -68,25 +68,25 @@ class Filling:
     ) -> Iterator[None]:
         """Write in the block, in the worker; what it raises leaves the array as `held` is.
 
-        Should the program die meanwhile, or all not be put back, the working folder knows of it,
-        and it is put back when the session is restored. `held` goes in the end.
+        Should the program die meanwhile, the working folder knows of it, and it is put back when
+        the session is restored. `held` goes in the end.
         """
         try:
-            half_done.begin(folder, array, held)
-            yield
-            for _ in range(_AHEAD):  # all that is on its way has arrived
-                self._wait(cancel)
-            if self.problem is not None:
-                raise self.problem
-        except BaseException:
-            with self._putting:
-                self._ended = True
-            # As files that are there already: a full disk has room for it.
-            for _ in array.exchange(None, held):
-                pass
-            _forget(folder, array, held)
+            with half_done.noted(folder, array, held):
+                try:
+                    yield
+                    for _ in range(_AHEAD):  # all that is on its way has arrived
+                        self._wait(cancel)
+                    if self.problem is not None:
+                        raise self.problem
+                except BaseException:
+                    with self._putting:
+                        self._ended = True
+                    raise
+        except BaseException as error:
+            self._taken_back = not isinstance(error, half_done.NotTakenBack)
             raise
-        _forget(folder, array, held)
+        shutil.rmtree(held.path, ignore_errors=True)
 
     def compute(
         self,
@@ -120,6 +120,10 @@ class Filling:
     def end(self, keep: bool) -> None:
         """Note everything as one step of the layer's history, or take it back."""
         self._ended = True
+        if self._taken_back and not keep:
+            # Whenever a layer can be edited no more, napari forgets what could be undone in it.
+            self._layer.editable = True
+            self._layer.editable = False
         self._staged.close()
         self._layer.events.paint.disconnect(self._note)
         try:
@@ -143,11 +147,6 @@ class Filling:
 
     def _note(self, _event: Any = None) -> None:
         self._noted = True
-
-
-def _forget(folder: Path, array: LabelArray, held: LabelArray) -> None:
-    half_done.end(folder, array)
-    shutil.rmtree(held.path, ignore_errors=True)
 
 
 def _batches(fills: Iterable[Filled], thickness: int) -> Iterator[tuple[int, Batch]]:

@@ -149,8 +149,10 @@ class LabelWork:
 
         def failed(error: Exception) -> None:
             self._filling = None
-            filling.end(keep=False)
-            self._failed(error)
+            try:
+                filling.end(keep=False)
+            finally:
+                self._failed(error)
 
         book.jobs.start("Interpolating labels", work, done, failed)
 

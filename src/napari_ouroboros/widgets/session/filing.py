@@ -135,18 +135,19 @@ class Filing(Tidying):
             known = None if overwrite or file != folder.file else folder.file_version
             report = self._reporter("MB", 1e-6)
             try:
-                with half_done.steady(folder.path, stores, work.new_store) as found:
+                with half_done.steady(folder.path, stores, work.new_store) as (found, written):
                     version = save_session(file, document, found, report, stop, instead_of=known)
             except SavedElsewhere as error:
                 return error
-            half = [entry for entry in document.labels if found[entry.store] != stores[entry.store]]
+            half = [entry for entry in document.labels if entry.store in written]
             captured.flush()
             # What it holds is the newest of the folder, too: there may be no room for a second
             # note of it, and it is safe by now.
             with contextlib.suppress(DestinationError):
                 folder.write(document)
-            # What is painted while something is written is not in the file yet.
-            folder.note_saved(file, -1 if half else changes, version)
+            with contextlib.suppress(DestinationError):
+                # What is painted while something is written is not in the file yet.
+                folder.note_saved(file, -1 if half else changes, version)
             return [
                 *(f" Without the labels {e.name!r}: their files are broken." for e in broken),
                 *(f" {e.name!r} as before what is being written into it." for e in half),
