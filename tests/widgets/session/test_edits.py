@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from small_disk import small_disk
 
+from napari_ouroboros.errors import DestinationError
 from napari_ouroboros.operations.qa import Rules
-from napari_ouroboros.session import abandoned, recovery_folder
+from napari_ouroboros.session import abandoned, read_session, recovery, recovery_folder
 from napari_ouroboros.widgets.session.jobs import RunningJobs
 
 
@@ -269,3 +271,35 @@ def test_jobs_by_name() -> None:
     assert jobs.question("open") == (
         "Work on labels, a table of slices and a measurement are running: stop them and open?"
     )
+
+
+def test_a_save_counts_where_there_is_no_room_to_note_it(
+    painted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file on another disk has been replaced by then."""
+    file, told = tmp_path / "a.ouroboros", []
+
+    def full(path: Path, _data: bytes) -> None:
+        if path.name == "state.json":
+            told.append(path)
+            raise DestinationError("no space left on the disk")
+        real(path, _data)
+
+    real = recovery.write_whole
+    with monkeypatch.context() as patch:
+        patch.setattr(recovery, "write_whole", full)
+        painted.work.save(file)
+        painted.settle()
+    assert told
+    assert painted.failed == []
+    assert painted.said == [f"Saved: {file}"]
+    assert painted.work.file == file
+    assert not painted.work.unsaved
+    # The next one knows that it was this window that saved it.
+    painted.scene.qa.toggle_mark("bad", 3)
+    painted.settle()
+    assert painted.work.unsaved
+    painted.work.save()
+    painted.settle()
+    assert painted.failed == []
+    assert len(read_session(file).marks) == 2
