@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from psygnal import Signal
 
 from napari_ouroboros.errors import UserError
+from napari_ouroboros.widgets.held import held
 from napari_ouroboros.widgets.labels.history import History, Step
 from napari_ouroboros.widgets.labels.job_kinds import LabelWork
 from napari_ouroboros.widgets.labels.jobs import LabelJobs
@@ -80,10 +81,7 @@ class LabelsBook:
     @property
     def scene(self) -> Scene:
         """The scene; RuntimeError once it has gone."""
-        scene = self._scene()
-        if scene is None:
-            raise RuntimeError("the scene of these labels has been closed")
-        return scene
+        return held(self._scene, "the scene of these labels")
 
     @property
     def active(self) -> StraightLabels | None:

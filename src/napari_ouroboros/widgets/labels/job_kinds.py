@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ouroboros.errors import Cancelled, UserError
+from napari_ouroboros.widgets.held import held
 from napari_ouroboros.widgets.labels.straight_labels import StraightLabels
 
 if TYPE_CHECKING:
@@ -43,10 +44,7 @@ class LabelWork:
     @property
     def book(self) -> LabelsBook:
         """The book; RuntimeError once it has gone."""
-        book = self._book()
-        if book is None:
-            raise RuntimeError("the book of these labels has been closed")
-        return book
+        return held(self._book, "the book of these labels")
 
     def load(self, path: str, recipe: str | None) -> None:
         """See `LabelsBook.load`."""

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.widgets.background import Token, Worker
+from napari_ouroboros.widgets.held import held
 
 if TYPE_CHECKING:
     from napari_ouroboros.geometry import Straightening
@@ -39,10 +40,7 @@ class NewLabels:
     @property
     def book(self) -> LabelsBook:
         """The book; RuntimeError once it has gone."""
-        book = self._book()
-        if book is None:
-            raise RuntimeError("the book of these labels has been closed")
-        return book
+        return held(self._book, "the book of these labels")
 
     @property
     def idle(self) -> bool:

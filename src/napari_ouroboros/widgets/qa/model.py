@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_ouroboros.operations.qa import Rules, following
+from napari_ouroboros.widgets.held import held
 from napari_ouroboros.widgets.qa.job import Check
 from napari_ouroboros.widgets.qa.live_checks import NO_LABELS, Found, LiveChecks, Slices
 from napari_ouroboros.widgets.qa.mark_book import MarkBook
@@ -95,10 +96,7 @@ class QaModel:
     @property
     def scene(self) -> Scene:
         """The scene; RuntimeError once it has gone."""
-        scene = self._scene()
-        if scene is None:
-            raise RuntimeError("the scene of these checks has been closed")
-        return scene
+        return held(self._scene, "the scene of these checks")
 
     @property
     def map(self) -> Straightening | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_ouroboros.widgets.held import held
 from napari_ouroboros.widgets.preferences import slice_settings
 from napari_ouroboros.widgets.scene.live import LiveMap
 from napari_ouroboros.widgets.scene.place import Place
@@ -95,10 +96,7 @@ class Scene:
     @property
     def viewer(self) -> ViewerModel:
         """The viewer; RuntimeError once it has gone."""
-        viewer = self._viewer()
-        if viewer is None:
-            raise RuntimeError("the viewer of this scene has been closed")
-        return viewer
+        return held(self._viewer, "the viewer of this scene")
 
     @property
     def volume_layers(self) -> list[Layer]:

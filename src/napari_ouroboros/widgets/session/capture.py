@@ -75,6 +75,14 @@ class Waiting:
     def __bool__(self) -> bool:
         return bool(self.sources or self.traces or self.labels or self.points)
 
+    def __add__(self, other: Waiting) -> Waiting:
+        return Waiting(
+            self.sources + other.sources,
+            self.traces + other.traces,
+            self.labels + other.labels,
+            self.points + other.points,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class TakenTrace:

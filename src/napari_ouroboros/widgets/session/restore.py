@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -202,18 +202,17 @@ def steps(
     todo: list[Callable[[], object]] = _clearing(scene)
     todo += [scene.work.order.begin, scene.work.straightened_look.begin]
     todo.append(partial(_set_settings, scene, document))
-    left = _Left()
+    todo.append(partial(_wait_for, scene, ready.missing))
     for source, layer in ready.layers:
-        todo.append(partial(_add_layer, scene, source, layer, left))
+        todo.append(partial(_add_layer, scene, source, layer))
     for trace in document.traces:
-        todo.append(partial(_add_trace, scene, trace, left))
+        todo.append(partial(_add_trace, scene, trace))
     for entry, array, map_ in ready.labels:
-        todo.append(partial(_add_labels, scene, entry, array, map_, left))
+        todo.append(partial(_add_labels, scene, entry, array, map_))
     for layer_of_points, maps in ready.points:
-        todo.append(partial(_add_points, scene, layer_of_points, maps, left))
+        todo.append(partial(_add_points, scene, layer_of_points, maps))
     # Undoing would bring labels back whose store goes with the folder that was left.
     todo.append(scene.labels.forget_history)
-    todo.append(partial(_keep_waiting, scene, ready.missing, left))
     todo.append(partial(_go_there, scene, document, show_front))
     return todo
 
@@ -222,14 +221,11 @@ def late_steps(
     scene: Scene, layers: Sequence[tuple[SourceEntry, LayerData]], missing: Waiting
 ) -> list[Callable[[], object]]:
     """Return the steps that bring sources that could be had at last, and what waited for them."""
-    left = _Left()
-    todo: list[Callable[[], object]] = [
-        partial(_add_layer, scene, source, layer, left) for source, layer in layers
+    return [
+        partial(_wait_for, scene, replace(missing, traces=())),
+        *(partial(_add_layer, scene, source, layer) for source, layer in layers),
+        *(partial(_add_trace, scene, trace) for trace in missing.traces),
     ]
-    for trace in missing.traces:
-        todo.append(partial(_add_trace, scene, trace, left))
-    todo.append(partial(_keep_waiting, scene, replace(missing, traces=()), left))
-    return todo
 
 
 def _clearing(scene: Scene) -> list[Callable[[], object]]:
@@ -260,27 +256,17 @@ def _set_settings(scene: Scene, document: SessionDocument) -> None:
     scene.place.follow = document.place.follow
 
 
-@dataclass(frozen=True)
-class _Left:
-    """What could not be shown: the session keeps it all the same."""
-
-    sources: list[SourceEntry] = field(default_factory=list)
-    traces: list[TraceEntry] = field(default_factory=list)
-    labels: list[LabelsEntry] = field(default_factory=list)
-    points: list[PointsEntry] = field(default_factory=list)
-
-
 @contextmanager
-def _kept(entry: T, left: list[T]) -> Iterator[None]:
-    """An entry that fails to be shown is left, and the error goes on."""
+def _kept(scene: Scene, entry: Waiting) -> Iterator[None]:
+    """What fails to be shown waits, and the error goes on."""
     try:
         yield
     except BaseException:
-        left.append(entry)
+        scene.work.waiting += entry
         raise
 
 
-def _add_layer(scene: Scene, entry: SourceEntry, layer: LayerData, left: _Left) -> None:
+def _add_layer(scene: Scene, entry: SourceEntry, layer: LayerData) -> None:
     from napari_ouroboros.widgets.straighten import live_preview_of
     from napari_ouroboros.widgets.streaming import add_layers
 
@@ -289,15 +275,16 @@ def _add_layer(scene: Scene, entry: SourceEntry, layer: LayerData, left: _Left) 
         if not entry.straightened:
             live_preview_of(scene).choose(layer, False)
 
-    with _kept(entry, left.sources):
+    with _kept(scene, Waiting(sources=(entry,))):
         add_layers(scene.viewer, [layer], made)
 
 
-def _add_trace(scene: Scene, entry: TraceEntry, left: _Left) -> None:
+def _add_trace(scene: Scene, entry: TraceEntry) -> None:
     if scene.reference is None:
-        left.traces.append(entry)  # it has no place in the window without a volume
+        # It has no place in the window without a volume.
+        scene.work.waiting += Waiting(traces=(entry,))
         return
-    with _kept(entry, left.traces):
+    with _kept(scene, Waiting(traces=(entry,))):
         _show_trace(scene, entry)
 
 
@@ -322,10 +309,8 @@ def _state(entry: TraceEntry) -> TraceState:
     return TraceState(entry.points_nm, entry.closed, entry.tolerance_nm, entry.up, keyframes)
 
 
-def _add_labels(
-    scene: Scene, entry: LabelsEntry, array: LabelArray, map_: Straightening, left: _Left
-) -> None:
-    with _kept(entry, left.labels):
+def _add_labels(scene: Scene, entry: LabelsEntry, array: LabelArray, map_: Straightening) -> None:
+    with _kept(scene, Waiting(labels=(entry,))):
         trace = None if entry.made_along is None else _state(entry.made_along)
         found = scene.labels.add(array, map_, entry.name, trace=trace)
     colours = {colour.label: colour.rgba for colour in entry.colours} or None
@@ -334,18 +319,14 @@ def _add_labels(
     scene.work.order.want(found, entry.index, entry.index_straightened)
 
 
-def _add_points(scene: Scene, entry: PointsEntry, maps: list[Straightening], left: _Left) -> None:
-    with _kept(entry, left.points):
+def _add_points(scene: Scene, entry: PointsEntry, maps: list[Straightening]) -> None:
+    with _kept(scene, Waiting(points=(entry,))):
         show_points(scene, entry, maps)
 
 
-def _keep_waiting(scene: Scene, missing: Waiting, left: _Left) -> None:
-    scene.work.waiting = Waiting(
-        (*missing.sources, *left.sources),
-        (*missing.traces, *left.traces),
-        (*missing.labels, *left.labels),
-        (*missing.points, *left.points),
-    )
+def _wait_for(scene: Scene, missing: Waiting) -> None:
+    """What could not be had is kept all the same; what cannot be shown comes to it."""
+    scene.work.waiting = missing
 
 
 def _go_there(scene: Scene, document: SessionDocument, show_front: Callable[[str], object]) -> None:

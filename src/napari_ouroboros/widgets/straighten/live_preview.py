@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_ouroboros.errors import UserError, one_line
+from napari_ouroboros.widgets.held import held
 from napari_ouroboros.widgets.scene.live import NO_TRACE, NO_VOLUME
 from napari_ouroboros.widgets.spaces.before_napari import BeforeNapari
 from napari_ouroboros.widgets.straighten.carry import carried
@@ -85,10 +86,7 @@ class LivePreview:
     @property
     def scene(self) -> Scene:
         """The scene; RuntimeError once it has gone."""
-        scene = self._scene()
-        if scene is None:
-            raise RuntimeError("the scene of this preview has been closed")
-        return scene
+        return held(self._scene, "the scene of this preview")
 
     @property
     def candidates(self) -> list[Layer]:

@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.layers import space
+from napari_ouroboros.widgets.held import held
 from napari_ouroboros.widgets.trace.layer_binding import LayerBinding
 from napari_ouroboros.widgets.trace.layer_keys import bind_keys, unbind_keys
 from napari_ouroboros.widgets.trace.layer_look import LayerLook
@@ -109,10 +110,7 @@ class TraceBook:
     @property
     def scene(self) -> Scene:
         """The scene; RuntimeError once it has gone."""
-        scene = self._scene()
-        if scene is None:
-            raise RuntimeError("the scene of these traces has been closed")
-        return scene
+        return held(self._scene, "the scene of these traces")
 
     @property
     def traces(self) -> list[TraceModel]:
