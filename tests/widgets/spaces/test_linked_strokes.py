@@ -27,6 +27,11 @@ def labels(spaces: Any) -> Any:
     return entry
 
 
+def click(spaces: Any) -> None:
+    """Press, move, release."""
+    stroke(spaces, spaces.scene.labels.entries[0])
+
+
 def stroke(spaces: Any, entry: Any, *dabs: Any) -> None:
     """Press, paint, perhaps paint on, move, release."""
     event = SimpleNamespace(
@@ -118,6 +123,40 @@ def test_nobody_else_moves_it(spaces: Any, labels: Any) -> None:
     labels.layer.undo()
     spaces.settle()
     assert spaces.viewer.dims.point[0] == before[0]
+
+
+def test_the_plane_of_a_polygon_is_shown_once_it_is_complete(spaces: Any, labels: Any) -> None:
+    """It takes many clicks, and is filled by a double click or a key."""
+    last = labels.map.shape[0] - 1
+    corners = [(last, 4, 6), (last, 4, 14), (last, 10, 10)]
+    spaces.viewer.dims.set_point(0, spaces.map.frames.c[0][0])
+    before = spaces.viewer.dims.point
+    labels.layer.mode = "polygon"
+    for _ in corners:
+        click(spaces)
+    labels.array[last, 0, 0] = 3  # another window, meanwhile
+    spaces.settle()
+    assert spaces.viewer.dims.point == before
+    labels.layer.paint_polygon(corners, 5)
+    spaces.settle()
+    assert labels.array[last, 6, 10] == 5
+    there = spaces.viewer.dims.point
+    assert there != before
+    assert in_plane(spaces, labels, (last, 6, 10))
+    # Undone, or filled by somebody who has not clicked here, it moves nothing.
+    spaces.viewer.dims.set_point(0, before[0])
+    labels.layer.undo()
+    spaces.settle()
+    labels.layer.paint_polygon(corners, 6)
+    spaces.settle()
+    assert spaces.viewer.dims.point == before
+    # One that was given up is not the next stroke.
+    click(spaces)
+    labels.layer.mode = "pan_zoom"
+    click(spaces)
+    labels.layer.paint_polygon(corners, 7)
+    spaces.settle()
+    assert spaces.viewer.dims.point == before
 
 
 def test_not_in_3d_and_not_after_closing(spaces: Any, labels: Any) -> None:

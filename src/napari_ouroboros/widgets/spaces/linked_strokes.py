@@ -14,12 +14,16 @@ from napari_ouroboros.widgets.spaces.linked_slices import show_point
 from napari_ouroboros.widgets.spaces.soon import Soon
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_ouroboros.volumes.labels.label_changes import Change
     from napari_ouroboros.widgets.labels import StraightLabels
     from napari_ouroboros.widgets.scene import Scene
 
 #: Tools of napari's that write labels where the mouse is.
 _PAINTING = ("paint", "erase", "fill")
+#: This one asks for many clicks, and writes at a double click or a key.
+_OUTLINING = "polygon"
 #: Voxels, or boxes, of a stroke that are looked up, about.
 _MOST = 500
 
@@ -40,6 +44,8 @@ class LinkedStrokes:
         #: Labels that are being painted in, and what has been told of it.
         self._painting: StraightLabels | None = None
         self._told: list[Change] = []
+        #: The layer in which a polygon has been begun.
+        self._outlined: Labels | None = None
         self._end_soon = Soon(scene.deliver, self._end)
         scene.straight.mouse_drag_callbacks.append(self._pressed)
         scene.labels.painted.connect(self._painted)
@@ -47,18 +53,41 @@ class LinkedStrokes:
     def close(self) -> None:
         """Stop listening."""
         self._end_soon.close()
+        self._outline(None)
         self._scene.straight.mouse_drag_callbacks.remove(self._pressed)
         self._scene.labels.painted.disconnect(self._painted, missing_ok=True)
 
     def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:
         layer = self._scene.straight.layers.selection.active
-        paints = str(getattr(layer, "mode", "")) in _PAINTING
+        mode = str(getattr(layer, "mode", ""))
+        outlines = mode == _OUTLINING
+        self._outline(layer if outlines else None)
+        paints = mode in _PAINTING
         self._painting, self._told = self._scene.labels.entry_of(layer) if paints else None, []
+        if outlines:
+            return
         yield
         while event.type == "mouse_move":
             yield
         # What has been written by now is told before.
         self._end_soon.request()
+
+    def _outline(self, layer: Labels | None) -> None:
+        """Wait for the polygon in a layer; None: for no polygon."""
+        if layer is self._outlined:
+            return
+        if self._outlined is not None:
+            self._outlined.events.paint.disconnect(self._filled)
+        self._outlined = layer
+        if layer is not None:
+            layer.events.paint.connect(self._filled)
+
+    def _filled(self, event: Any) -> None:
+        """A polygon is complete; napari says so before it writes what is in it."""
+        self._outline(None)
+        if str(event.source.mode) == _OUTLINING:
+            self._painting, self._told = self._scene.labels.entry_of(event.source), []
+            self._scene.deliver(self._end_soon.request)  # after what is written now is told
 
     def _painted(self, entry: StraightLabels, change: Change) -> None:
         if entry is self._painting:
