@@ -128,6 +128,27 @@ def test_painted_by_mouse_with_every_tool(window: Any, person: Person) -> None:
     np.testing.assert_array_equal(LabelArray.open(array.path)[:], states[-1])
 
 
+def test_the_volume_goes_to_a_polygon(window: Any, person: Person) -> None:
+    viewer, scene = window.viewer, window.scene
+    straight = scene.straight
+    scene.labels.new()
+    entry = made(window)
+    layer, last = entry.layer, entry.array.shape[0] - 1
+    scene.place.go_to_slice(last)
+    wait_until(lambda: straight.dims.current_step[0] == last, "the last slice")
+    axis = viewer.dims.order[0]
+    there = entry.map.to_volume((last, 20, 20))[axis]
+    viewer.dims.set_point(axis, entry.map.to_volume((0, 20, 20))[axis])
+    far = abs(viewer.dims.point[axis] - there)
+    person.focus(viewer.window._qt_window)
+    layer.mode = "polygon"
+    for corner in ((8, 8), (8, 32), (32, 20)):
+        person.click_world(straight, np.asarray(layer.scale) * [last, *corner])
+    person.key("Return")
+    wait_until(lambda: entry.array[last, 16, 20], "the polygon to be filled")
+    wait_until(lambda: abs(viewer.dims.point[axis] - there) < far / 4, "the volume to go there")
+
+
 def test_the_row_shows_the_job_that_begins_where_another_ends(window: Any, person: Person) -> None:
     jobs, row = window.book.jobs, window.form.job
     first, second, ended = threading.Event(), threading.Event(), []
