@@ -103,6 +103,8 @@ def followed_rows(before: Float, after: Float, removed: Sequence[int] | None = N
     stayed = np.flatnonzero((before[:shorter] == after[:shorter]).all(axis=1))
     found[stayed] = stayed
     left = np.setdiff1d(np.arange(len(before)), stayed)
+    if not len(left):
+        return found  # whatever is new, it is none of those before
     rows = [tuple(row) for row in before[left].tolist()]
     new = np.flatnonzero(found < 0)
     wanted = [tuple(row) for row in after[new].tolist()]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from napari_ouroboros.errors import Cancelled, Notice, OuroborosError, one_line
 from napari_ouroboros.session import (
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from napari_ouroboros.widgets.background import Token
     from napari_ouroboros.widgets.scene.scene import Scene
     from napari_ouroboros.widgets.trace.state import TraceState
-
-T = TypeVar("T")
 
 _OURS = "napari-ouroboros"
 
