@@ -131,23 +131,10 @@ def backproject(
 class BackprojectJob(CheckedBackprojection):
     """A backprojection with its plan; parameters as `backproject` has them."""
 
-    def __init__(
-        self,
-        labels: Any,
-        straightening: Straightening | Sequence[Straightening],
-        destination: str | os.PathLike[str],
-        like: Volume | None = None,
-        mip: int | None = None,
-        **options: Unpack[BackprojectOptions],
-    ) -> None:
-        super().__init__(labels, straightening, destination, like, mip, **options)
-        self._lock = threading.Lock()
-        self._totals = np.zeros(4, np.int64)
-        self._written: set[Index] = set()
-        # The one or the other, once the job runs.
-        self._writer: ChunkWriter
-        self._tiff: LabelTiff | None = None
-        self._conflict_writer: ChunkWriter | None = None
+    # The one or the other, once the job runs.
+    _writer: ChunkWriter
+    _tiff: LabelTiff | None = None
+    _conflict_writer: ChunkWriter | None = None
 
     def plan(self) -> Plan:
         """What the run will visit and hold; computed from geometry alone."""
@@ -171,6 +158,9 @@ class BackprojectJob(CheckedBackprojection):
 
     def run(self, progress: Progress | None, cancel: Cancel | None) -> BackprojectReport:
         """Do it."""
+        self._lock = threading.Lock()
+        self._totals = np.zeros(4, np.int64)
+        self._written: set[Index] = set()
         with self.files, ExitStack() as stack:
             result, done = self._open_result(stack)
             conflicts = None
