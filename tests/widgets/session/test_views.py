@@ -69,3 +69,18 @@ def test_of_two_sessions_only_the_later_one_counts(
     opened(other, later)
     assert len(other.scene.straight.layers) == 0
     assert seen(other)[1] == (whole[1] if zoom is None else zoom)
+
+
+def test_what_has_not_been_shown_yet_is_kept(
+    window: Any, windows: Callable[[], Any], tmp_path: Path
+) -> None:
+    seen(window)
+    file = saved(window, tmp_path / "a.ouroboros", 3.25)
+    wanted = read_session(file).straightened
+    other = windows()
+    opened(other, file)
+    again = saved(other, tmp_path / "b.ouroboros")
+    assert read_session(again).straightened == wanted
+    assert seen(other)[1] == 3.25
+    other.scene.straight.scene.camera.zoom = 0.5
+    assert read_session(saved(other, again)).straightened.camera.zoom == 0.5

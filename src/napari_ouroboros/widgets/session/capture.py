@@ -253,7 +253,7 @@ def capture(
         scene.qa.saved_marks(),
         PlaceEntry(scene.place.slice_index, scene.place.follow),
         take_space(viewer),
-        take_space(scene.straight),
+        scene.work.straightened_look.wanted or take_space(scene.straight),
         WindowEntry(front),  # type: ignore[arg-type]
         scene.qa.rules,
         waiting or Waiting(),

@@ -77,6 +77,11 @@ class StraightenedLook:
         self._wanted: SpaceEntry | None = None
         scene.straight.layers.events.inserted.connect(self._inserted)
 
+    @property
+    def wanted(self) -> SpaceEntry | None:
+        """What waits for the first layer, and is kept until then."""
+        return self._wanted
+
     def begin(self) -> None:
         """Another session comes; what the last one wanted does not count any more."""
         self._wanted = None
