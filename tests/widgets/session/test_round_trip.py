@@ -218,6 +218,7 @@ def test_saved_and_opened_is_the_same(
     other.scene.traces.active.move({0: other.scene.traces.active.state.points_nm[0] + 4})
     assert other.work.unsaved
     labels_of(other)["axon"].array[0, 0, 0] = 5
+    other.settle()  # the labels of the trace as it was leave the view
     save(other, tmp_path / "b.ouroboros")
     window.work.open(tmp_path / "b.ouroboros")
     window.settle()
