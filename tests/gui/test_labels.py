@@ -313,6 +313,23 @@ def test_a_foreign_widget_works_on_them_in_the_second_window(window: Any) -> Non
     second.close()
 
 
+def test_nobody_paints_in_the_second_window_while_its_labels_are_filled_in(window: Any) -> None:
+    """Cancelled, a stroke would be taken back with the rest."""
+    window.book.new()
+    entry = made(window)
+    entry.array[5, 10:20, 10:20] = entry.array[30, 12:26, 12:26] = 7
+    early = opened(window.scene)
+    window.book.interpolate(entry)
+    late = open_in_window(window.scene, show=False)
+    twins = [next(x for x in viewer.layers if isinstance(x, Labels)) for viewer in (early, late)]
+    assert [twin.editable for twin in twins] == [False, False]
+    wait_until(lambda: window.book.idle, "what lies between")
+    assert (entry.array[18] == 7).any()
+    assert [twin.editable for twin in twins] == [True, True]
+    early.close()
+    late.close()
+
+
 def test_the_second_window_lets_go_of_labels(window: Any) -> None:
     window.book.new()
     entry = made(window)

@@ -94,17 +94,27 @@ def test_all_in_their_order(loop: GuiLoop) -> None:
     assert worker.close(2)
 
 
-def test_a_result_that_is_on_its_way_is_dropped_by_what_comes_after(loop: GuiLoop) -> None:
-    worker = Worker("test", loop.deliver)
+@pytest.mark.parametrize("finish_begun", [False, True])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_result_that_is_on_its_way_is_dropped(
+    loop: GuiLoop, cancelled: bool, finish_begun: bool
+) -> None:
+    worker = Worker("test", loop.deliver, finish_begun=finish_begun)
     got: list[str] = []
-    token = worker.submit(lambda token: "stale", got.append, raised)
+    worker.submit(lambda token: "stale", got.append, raised)
     give_up = time.monotonic() + 20
     while not loop.calls and time.monotonic() < give_up:
         threading.Event().wait(0.005)
     assert loop.calls
-    token.set()
+    if cancelled:
+        worker.cancel()
+    else:
+        worker.submit(lambda token: "new", got.append, raised)
     loop.until(lambda: worker.idle, "the worker")
-    assert got == []
+    if cancelled:
+        assert got == []
+    else:
+        assert got == (["stale", "new"] if finish_begun else ["new"])
     assert worker.close(2)
 
 

@@ -91,7 +91,7 @@ class Worker:
         self._lock = threading.Condition()
         self._waiting: list[_Work[Any]] = []
         self._current: _Work[Any] | None = None
-        self._undelivered = 0
+        self._undelivered: list[_Work[Any]] = []
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -123,7 +123,7 @@ class Worker:
         return work.token
 
     def cancel(self) -> None:
-        """Drop what waits and stop what runs."""
+        """Drop what waits or is on its way, and stop what runs."""
         with self._lock:
             self._drop()
 
@@ -154,17 +154,19 @@ class Worker:
         for work in self._waiting:
             work.token.set()
         self._waiting.clear()
-        if begun and self._current is not None:
-            self._current.token.set()
+        if begun:
+            current = () if self._current is None else (self._current,)
+            for work in (*current, *self._undelivered):
+                work.token.set()
 
     def _finish(self, work: _Work[Any], call: Callable[[], None]) -> None:
         """Bring a call to the GUI thread unless the work has been dropped by then."""
         with self._lock:
-            self._undelivered += 1
+            self._undelivered.append(work)
 
         def deliver() -> None:
             with self._lock:
-                self._undelivered -= 1
+                self._undelivered.remove(work)
                 dropped = work.token.is_set() or self._closed
             if not dropped:
                 call()

@@ -189,7 +189,11 @@ def test_interpolated_and_undone_at_once(bench: Bench) -> None:
     bench.straight.dims.set_current_step(0, 12)
     entry.layer.mode = "paint"
     bench.book.interpolate(entry)
-    assert not entry.layer.editable
+    # Nobody paints in it meanwhile.
+    assert bench.book.filling is entry
+    for mode in ("paint", "erase", "fill", "polygon"):
+        entry.layer.mode = mode
+        assert entry.layer.mode == "pan_zoom"
     # A window that closes now asks.
     assert bench.scene.work.jobs.running == ["work on labels"]
     with pytest.raises(UserError, match="still going on"):
@@ -197,7 +201,7 @@ def test_interpolated_and_undone_at_once(bench: Bench) -> None:
     bench.settle()
     assert bench.failed == []
     assert bench.scene.work.jobs.running == []
-    assert entry.layer.editable
+    assert bench.book.filling is None
     assert entry.layer.mode == "paint"
     np.testing.assert_array_equal(entry.array[:], wanted)
     np.testing.assert_array_equal(entry.layer._slice.image.raw, wanted[12])
@@ -209,6 +213,25 @@ def test_interpolated_and_undone_at_once(bench: Bench) -> None:
     np.testing.assert_array_equal(entry.array[:], before)
     entry.layer.redo()
     np.testing.assert_array_equal(entry.array[:], wanted)
+
+
+def test_strokes_before_it_can_still_be_undone(bench: Bench) -> None:
+    entry = bench.new()
+    entry.layer.paint((3, 8, 8), BIG)
+    entry.layer.paint((12, 9, 9), BIG)
+    painted = entry.array[:]
+    bench.book.interpolate(entry)
+    bench.settle()
+    assert (entry.array[7] == BIG).any()
+    entry.layer.undo()
+    np.testing.assert_array_equal(entry.array[:], painted)
+    entry.layer.undo()
+    assert not entry.array[12].any()
+    entry.layer.undo()
+    assert not entry.array[:].any()
+    for _ in range(3):
+        entry.layer.redo()
+    assert (entry.array[7] == BIG).any()
 
 
 def test_only_some_of_it(bench: Bench) -> None:
@@ -229,7 +252,8 @@ def test_nothing_to_fill(bench: Bench) -> None:
     assert "Nothing to fill" in bench.said[-1]
     assert entry.layer is not None
     assert len(entry.layer._undo_history) == undone
-    assert entry.layer.editable
+    entry.layer.mode = "paint"
+    assert entry.layer.mode == "paint"
 
 
 def test_cancelled_in_the_middle_is_taken_back(bench: Bench) -> None:
@@ -247,7 +271,8 @@ def test_cancelled_in_the_middle_is_taken_back(bench: Bench) -> None:
     bench.book.interpolate(entry)
     bench.settle()
     np.testing.assert_array_equal(entry.array[:], before)
-    assert entry.layer.editable
+    entry.layer.mode = "paint"
+    assert entry.layer.mode == "paint"
     assert bench.said == ["Cancelled; the labels are as they were."]
     entry.layer.redo()  # no half of it comes back, and no undo writes it a second time
     np.testing.assert_array_equal(entry.array[:], before)
@@ -276,7 +301,8 @@ def test_the_trace_is_edited_meanwhile(bench: Bench) -> None:
     if not np.array_equal(found, before):
         layer.undo()
         np.testing.assert_array_equal(entry.array[:], before)
-    assert layer.editable
+    layer.mode = "paint"
+    assert layer.mode == "paint"
     with pytest.raises(UserError, match="earlier trace"):
         bench.book.interpolate(entry)
 
@@ -317,7 +343,8 @@ def test_a_disk_that_is_full_is_told_once_and_nothing_is_half_filled(bench: Benc
     assert [str(error) for error in bench.failed] == ["no space left on the disk"]
     assert bench.said == []
     np.testing.assert_array_equal(entry.array[:], before)
-    assert entry.layer.editable
+    entry.layer.mode = "paint"
+    assert entry.layer.mode == "paint"
 
 
 def test_what_was_begun_in_another_session_is_not_in_this_one(bench: Bench) -> None:

@@ -192,27 +192,3 @@ def test_a_name_of_another_dtype(bench: Bench) -> None:
     bench.book.take_in(layer.data, "mask", taken.append)
     bench.settle()
     assert taken[0].array.dtype == np.uint8
-
-
-def test_nobody_paints_in_a_twin_while_its_labels_are_filled_in(bench: Bench) -> None:
-    """Cancelled, a stroke would be taken back with the rest."""
-    entry = bench.new()
-    layer = entry.layer
-    assert layer is not None
-    n = entry.array.shape[0]
-    entry.array[0, 3:9, 3:9] = entry.array[n - 1, 3:9, 3:9] = 5
-    early, late = twin_of(layer), twin_of(layer)
-    twins = [TwinLayers(layer, early, bench.loop.deliver)]
-    bench.book.interpolate(entry)
-    twins.append(TwinLayers(layer, late, bench.loop.deliver))
-    assert not early.editable
-    assert not late.editable
-    bench.book.cancel()
-    bench.settle()
-    assert early.editable
-    assert late.editable
-    for twin in twins:
-        twin.close()
-    layer.editable = False
-    assert early.editable
-    layer.editable = True

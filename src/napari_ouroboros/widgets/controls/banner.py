@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ouroboros.widgets.controls.manners import BAD, GOOD, named, wrapping_label
+from napari_ouroboros.widgets.controls.manners import BAD, GOOD, named, tab_order, wrapping_label
 from napari_ouroboros.widgets.controls.messages import what_happened
 
 
@@ -66,12 +66,16 @@ class Banner(QFrame):
         column.addLayout(line)
         column.addLayout(buttons)
         column.addWidget(self.details)
-        QWidget.setTabOrder(self.copy_button, self.close_button)
+        tab_order(*self.controls())
         self.retry_button.clicked.connect(self._do_again)
         self.details_button.toggled.connect(self.details.setVisible)
         self.copy_button.clicked.connect(self._copy)
         self.close_button.clicked.connect(self.clear)
         self.hide()
+
+    def controls(self) -> tuple[QWidget, ...]:
+        """What a user operates, in the order of Tab."""
+        return self.retry_button, self.details_button, self.copy_button, self.close_button
 
     @property
     def text(self) -> str:

@@ -107,6 +107,11 @@ class LabelsBook:
         return self.jobs.title
 
     @property
+    def filling(self) -> StraightLabels | None:
+        """The labels that are being filled in, in which nobody may paint; `jobs.changed` tells."""
+        return self._work.filling
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is being made, loaded or computed."""
         return self.jobs.idle and self._new.idle and self._showing.idle

@@ -34,6 +34,7 @@ _BATCH_VOXELS = 20_000
 # Batches that wait for the GUI thread; the worker waits then.
 _AHEAD = 2
 _POLL = 0.05
+_BRUSHES = ("paint", "erase", "fill", "polygon")
 
 
 class Filling:
@@ -53,12 +54,14 @@ class Filling:
         self._layer = layer
         self._mode = str(layer.mode)
         self._room = threading.Semaphore(_AHEAD)
-        self._noted = False
+        self._noted = self._written = False
         self._ended = self._taken_back = False
         self._putting = threading.Lock()
         self.problem: OuroborosError | None = None
         layer.events.paint.connect(self._note)
-        layer.editable = False
+        # Not by `editable`: napari then forgets what could be undone before.
+        layer.events.mode.connect(self._take_no_brush)
+        self._take_no_brush()
         self._staged = ExitStack()
         self._staged.enter_context(layer.block_history())
 
@@ -120,17 +123,18 @@ class Filling:
     def end(self, keep: bool) -> None:
         """Note everything as one step of the layer's history, or take it back."""
         self._ended = True
-        if self._taken_back and not keep:
-            # Whenever a layer can be edited no more, napari forgets what could be undone in it.
-            self._layer.editable = True
+        if self._written and self._taken_back and not keep:
+            # The step is dropped, for which there is no other way: a layer that can be edited no
+            # more forgets all that could be undone in it.
             self._layer.editable = False
+            self._layer.editable = True
         self._staged.close()
         self._layer.events.paint.disconnect(self._note)
+        self._layer.events.mode.disconnect(self._take_no_brush)
         try:
             if self._noted and not keep:
                 self._layer.undo()
         finally:
-            self._layer.editable = True
             self._layer.mode = self._mode
             self._layer.refresh()
 
@@ -139,11 +143,16 @@ class Filling:
         with self._putting:
             try:
                 if not self._ended and self.problem is None:
+                    self._written = True
                     self._layer.data_setitem(indices, values, refresh=False)
             except OuroborosError as error:  # a full disk: told once, when all is taken back
                 self.problem = error
             finally:
                 self._room.release()
+
+    def _take_no_brush(self, _event: Any = None) -> None:
+        if self._layer.mode in _BRUSHES:
+            self._layer.mode = "pan_zoom"
 
     def _note(self, _event: Any = None) -> None:
         self._noted = True

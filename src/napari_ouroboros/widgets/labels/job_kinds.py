@@ -46,6 +46,11 @@ class LabelWork:
         """The book; RuntimeError once it has gone."""
         return held(self._book, "the book of these labels")
 
+    @property
+    def filling(self) -> StraightLabels | None:
+        """The labels that are being filled in between their painted slices."""
+        return None if self._filling is None else self._filling[0]
+
     def load(self, path: str, recipe: str | None) -> None:
         """See `LabelsBook.load`."""
         book, new_store = self.book, self.book.scene.work.new_store
@@ -234,7 +239,7 @@ class LabelWork:
 
     def forget(self, entry: StraightLabels) -> None:
         """The labels leave the view: what is being filled in ends and is taken back."""
-        if self._filling is not None and self._filling[0] is entry:
+        if self.filling is entry:
             self.book.jobs.cancel()
 
     def close(self) -> None:

@@ -131,10 +131,7 @@ class OpenDock(ScrollDock):
         tab_order(
             self.session_fold.button,
             *self.session.controls(),
-            self.banner.retry_button,
-            self.banner.details_button,
-            self.banner.copy_button,
-            self.banner.close_button,
+            *self.banner.controls(),
             self.size_edit,
             self.size_button,
             self.empty.button,

@@ -75,6 +75,7 @@ class _Link(QObject):
         self._taking = TakingBack(scene, viewer)
         self._straight.layers.events.inserted.connect(self._inserted)
         self._book.changed.connect(self._labels_changed)
+        self._book.jobs.changed.connect(self._allow_brushes)
 
     def add(self, layer: Layer) -> None:
         if self._viewer is None or is_helper(layer) or layer not in self._straight.layers:
@@ -93,10 +94,12 @@ class _Link(QObject):
         if entry is not None:
             self._labels[layer] = entry
             self._taking.pair(twin, entry)
+            self._allow_brushes()
 
     def close(self) -> None:
         self._straight.layers.events.inserted.disconnect(self._inserted)
         self._book.changed.disconnect(self._labels_changed, missing_ok=True)
+        self._book.jobs.changed.disconnect(self._allow_brushes, missing_ok=True)
         self._taking.close()
         for _, _, twins in self._twins:
             twins.close()
@@ -106,6 +109,12 @@ class _Link(QObject):
     def _inserted(self, event: Any) -> None:
         # What was taken back from there is known by then, and needs no second layer there.
         self._deliver(partial(self.add, event.value))
+
+    def _allow_brushes(self, _job: str = "") -> None:
+        """Nobody paints in labels that are filled in: cancelled, that stroke would go as well."""
+        for layer, twin, _ in self._twins:
+            if layer in self._labels:
+                twin.editable = self._labels[layer] is not self._book.filling
 
     def _labels_changed(self) -> None:
         """Labels of an earlier trace do not lie on these slices; other layers stay there."""

@@ -29,9 +29,7 @@ class TwinLayers:
 
     Labels on disk tell of every write themselves, whoever writes; of other arrays the layers
     tell. Another array in one layer becomes that of the other, too, except in the place of labels
-    on disk: these are their book's. While these are filled in, nobody may paint in the first
-    layer, nor then in the second: what is taken back would take that stroke with it. The second
-    lies where the first does.
+    on disk: these are their book's. The second lies where the first does.
 
     Parameters
     ----------
@@ -55,9 +53,6 @@ class TwinLayers:
             self._arrived.connect(self._refresh.request)
         for emitter in (first.events.scale, first.events.data):
             emitter.connect(self._place)
-        if isinstance(first.data, LabelArray):
-            first.events.editable.connect(self._follow_editable)
-            self._follow_editable()
 
     def close(self) -> None:
         """Let each go its way."""
@@ -71,8 +66,6 @@ class TwinLayers:
         if first is not None:
             first.events.scale.disconnect(self._place)
             first.events.data.disconnect(self._place)
-            if isinstance(first.data, LabelArray):
-                first.events.editable.disconnect(self._follow_editable)
 
     def _place(self, _event: Any = None) -> None:
         first, second = self._first(), self._second()
@@ -80,11 +73,6 @@ class TwinLayers:
             return
         if tuple(first.scale) != tuple(second.scale):
             second.scale = first.scale
-
-    def _follow_editable(self, _event: Any = None) -> None:
-        first, second = self._first(), self._second()
-        if first is not None and second is not None:
-            second.editable = first.editable
 
 
 class _Side:
