@@ -13,7 +13,7 @@ from benchmarks.server import Server
 #: In the order of the report; each is a module of this package.
 NAMES = (
     "slicing", "backprojection", "kernels", "boxes", "lengths", "memory", "preview", "live", "home",
-    "startup",
+    "points", "startup",
 )  # fmt: skip
 
 

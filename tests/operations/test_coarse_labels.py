@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from reads import sizes_read
 
 from napari_ouroboros.errors import Cancelled
 from napari_ouroboros.operations.coarse_labels import CoarseLabels
@@ -84,15 +85,7 @@ def test_a_line_one_voxel_thin_is_seen_and_ids_stay_whole(tmp_path: Path) -> Non
 def test_only_what_is_painted_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     array = LabelArray.create(tmp_path / "l", (10_000, 200, 200), np.uint64)
     array[5_000, 70:90, 70:90] = 5
-    read: list[int] = []
-    before = LabelArray.__getitem__
-
-    def counted(self: LabelArray, key: Any) -> Any:
-        found = before(self, key)
-        read.append(found.size)
-        return found
-
-    monkeypatch.setattr(LabelArray, "__getitem__", counted)
+    read = sizes_read(monkeypatch, LabelArray)
     coarse = CoarseLabels(array, (48, 1, 1))
     coarse.fill(NEVER, no_more)
     assert coarse.data.size < 9e6

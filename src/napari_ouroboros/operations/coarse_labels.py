@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ouroboros.errors import Cancelled
 from napari_ouroboros.volumes.labels.label_changes import Box
+from napari_ouroboros.volumes.stores.inflight import check_cancel
 
 if TYPE_CHECKING:
     from napari_ouroboros.operations.plan import Cancel
@@ -63,7 +63,7 @@ class CoarseLabels:
         boxes = self._array.painted_chunks()
         often = max(1, -(-len(boxes) // _TOLD_TIMES))
         for number, box in enumerate(boxes, 1):
-            _go_on(cancel)
+            check_cancel(cancel)
             blocks = self.blocks_of(box)
             found = self.data[_slices(blocks)]
             np.maximum(found, self._reduced(self._array[_slices(box)], box), out=found)
@@ -79,7 +79,7 @@ class CoarseLabels:
             None larger than a few chunks: each is read whole, with the rest of its blocks.
         """
         for blocks in dict.fromkeys(map(self.blocks_of, parts)):
-            _go_on(cancel)
+            check_cancel(cancel)
             box = self._voxels_of(blocks)
             self.data[_slices(blocks)] = self._reduced(self._array[_slices(box)], box)
 
@@ -120,8 +120,3 @@ class CoarseLabels:
 def _slices(box: Box) -> tuple[slice, slice, slice]:
     k, r, c = (slice(*edges) for edges in box)
     return k, r, c
-
-
-def _go_on(cancel: Cancel) -> None:
-    if cancel.is_set():
-        raise Cancelled("nobody looks at these labels any more")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from napari import layers
 
 from napari_ouroboros.errors import UserError
 from napari_ouroboros.geometry import Straightening, Trace
@@ -58,29 +56,16 @@ def nm_of(layer: Any) -> Any:
     return np.array([layer.data_to_world(p) for p in layer.data])
 
 
-def test_very_many_points_are_taken_at_once(bench: Any, model: Any) -> None:
+def test_what_was_not_touched_is_not_looked_at_again(bench: Any, model: Any) -> None:
     """As a session does some seconds after each edit, in the thread of the window."""
-    layer = points(bench, np.random.default_rng(1).uniform(0, 20, (100_000, 3)))
-    scene, seconds = bench.scene, []
+    layer = points(bench, np.random.default_rng(1).uniform(0, 20, (1000, 3)))
     maps = model.maps_of(layer)
-    for _ in range(3):
-        begin = time.thread_time()
-        (taken,) = take_points(scene, {})
-        seconds.append(time.thread_time() - begin)
-    assert min(seconds) < 0.03
+    (taken,) = take_points(bench.scene, {})
     assert taken.maps is maps
     assert (taken.maps.maps == bench.map).all()
-
-
-def test_very_many_new_points_do_not_hold_the_window_up(bench: Any) -> None:
-    seconds = []
-    for _ in range(3):
-        layer = layers.Points(np.random.default_rng(1).uniform(0, 20, (100_000, 3)))
-        begin = time.thread_time()
-        maps = look_again(layer, bench.map)
-        seconds.append(time.thread_time() - begin)
-        assert (maps.maps == bench.map).all()
-    assert min(seconds) < 0.05
+    # Their text is made by whoever writes the document, elsewhere.
+    assert taken.symbol.tolist() == list(layer.symbol)
+    assert not any(type(symbol) is str for symbol in taken.symbol)
 
 
 def test_points_and_features_go_home(bench: Any, model: Any) -> None:

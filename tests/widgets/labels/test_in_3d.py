@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 import pytest
 from labels_bench import Bench
 from napari.layers import Labels
+from reads import sizes_read
 
 from napari_ouroboros.errors import SourceError
 from napari_ouroboros.operations.coarse_labels import CoarseLabels
@@ -31,17 +31,8 @@ ID = 2**63 + 5
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many voxels of labels each reading in the thread of the window had."""
-    found: list[int] = []
-    before = LabelArray.__getitem__
-
-    def counted(self: LabelArray, key: Any) -> Any:
-        values = before(self, key)
-        if threading.current_thread() is threading.main_thread():
-            found.append(int(np.size(values)))
-        return values
-
-    monkeypatch.setattr(LabelArray, "__getitem__", counted)
-    return found
+    main = threading.main_thread()
+    return sizes_read(monkeypatch, LabelArray, lambda: threading.current_thread() is main)
 
 
 @pytest.fixture
@@ -416,15 +407,7 @@ def test_napari_reads_no_whole_image_either(large: Bench, monkeypatch: pytest.Mo
     """The coarse picture is there before napari reads for 3D, and goes after it is in 2D again."""
     preview = live_preview_of(large.scene)
     large.loop.until(lambda: bool(large.straight.layers), "the straightened image")
-    asked: list[int] = []
-    before = StraightView.__getitem__
-
-    def counted(self: StraightView, key: Any) -> Any:
-        found = before(self, key)
-        asked.append(int(np.prod(found.shape)))
-        return found
-
-    monkeypatch.setattr(StraightView, "__getitem__", counted)
+    asked = sizes_read(monkeypatch, StraightView)
     for ndisplay in (3, 2, 3, 2):
         large.straight.dims.ndisplay = ndisplay
         large.settle()

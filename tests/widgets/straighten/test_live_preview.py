@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.layers import Labels
+from reads import sizes_read
 
 from napari_ouroboros import straighten
 from napari_ouroboros.widgets.straighten.view import StraightView
@@ -89,15 +90,7 @@ def test_labels_and_channels_through_one_map(bench: Bench, folder: Path) -> None
 def test_a_volume_that_comes_in_3d_is_not_read_whole(
     bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
-    before = StraightView.__getitem__
-
-    def counted(self: StraightView, key: Any) -> Any:
-        found = before(self, key)
-        asked.append(int(np.prod(found.shape)))
-        return found
-
-    monkeypatch.setattr(StraightView, "__getitem__", counted)
+    asked = sizes_read(monkeypatch, StraightView)
     bench.add(folder / "em", "em")
     bench.trace()
     bench.loop.until(lambda: len(bench.preview.shown) == 1)

@@ -120,6 +120,7 @@ def suspicious(
     rules: Rules | None = None,
     *,
     half_side_nm: float | None = None,
+    lines: Lines | None = None,
 ) -> list[list[str]]:
     """Return the reasons to look at each slice (n,): an empty list where there are none.
 
@@ -133,10 +134,12 @@ def suspicious(
     rules : Rules, optional
     half_side_nm : float, optional
         Half of the slice's shorter side, for `Rules.off_centre`; without it that rule rests.
+    lines : dict, optional
+        What `limits` returns for the same, where it is known already.
     """
     r = Rules() if rules is None else rules
     reasons: list[list[str]] = [[] for _ in range(len(checks.geometry))]
-    lines = limits(checks, r, half_side_nm)
+    lines = limits(checks, r, half_side_nm) if lines is None else lines
     _of_geometry(checks.geometry, r, reasons)
     if checks.image is not None:
         _of_image(checks.image, r, lines, reasons)

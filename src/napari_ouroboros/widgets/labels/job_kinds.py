@@ -130,8 +130,8 @@ class LabelWork:
         self._filling = entry, filling
 
         def work(progress: Progress, cancel: Cancel) -> int:
-            held = entry.array.snapshot_to(session.new_store())
-            with filling.noted(session.folder().path, entry.array, held, cancel):
+            before = entry.array.snapshot_to(session.new_store())
+            with filling.noted(session.folder().path, entry.array, before, cancel):
                 return filling.compute(entry.array, ids, between, deliver, cancel, progress)
 
         def done(voxels: int) -> None:

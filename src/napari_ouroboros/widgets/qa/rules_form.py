@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -192,6 +193,5 @@ class RulesForm(QWidget):
 
 
 def _quietly(control: QWidget, setter: Any, value: Any) -> None:
-    blocked = control.blockSignals(True)
-    setter(value)
-    control.blockSignals(blocked)
+    with QSignalBlocker(control):
+        setter(value)
