@@ -20,6 +20,7 @@ from real_events import wait_until
 from small_scene import Scene, make_scene
 
 from napari_ouroboros.errors import Cancelled
+from napari_ouroboros.operations.backproject_job import BackprojectJob
 from napari_ouroboros.session import (
     SessionDocument,
     abandoned,
@@ -30,6 +31,7 @@ from napari_ouroboros.session import (
 from napari_ouroboros.volumes import open_volume
 from napari_ouroboros.volumes.labels.label_array import LabelArray
 from napari_ouroboros.widgets import streaming
+from napari_ouroboros.widgets.home import BackprojectDock
 from napari_ouroboros.widgets.open import OpenDock, recent
 from napari_ouroboros.widgets.scene import scene_of
 from napari_ouroboros.widgets.spaces import StraightDock, arrange
@@ -720,6 +722,57 @@ def test_closed_while_a_straightening_runs(traced: Make, tmp_path: Path) -> None
     at.answer(KINDS.Discard)
     at.wait_for_end()
     assert not list(tmp_path.glob("out*"))
+    wait_until(lambda: not own_threads(), "the threads to end")
+    assert list(recovery_folder().iterdir()) == []
+
+
+def test_closed_while_a_backprojection_runs(traced: Make, tmp_path: Path) -> None:
+    """Asked; on yes nothing that is half written looks finished, and no thread is left."""
+    at = traced()
+    arrange(at.viewer)
+    at.scene.labels.new()
+    entry = wait_until(lambda: at.scene.labels.active, "the labels")
+    wait_until(lambda: entry.layer is not None, "their layer")
+    entry.array[2:9, 4:12, 4:16] = 2**63 + 300
+    (dock,) = at.window.findChildren(BackprojectDock)
+    into = tmp_path / "results"
+    into.mkdir()
+    destination = dock.home.destination
+    destination.format.setCurrentText("Neuroglancer precomputed (folder)")
+    destination.path.setText(str(into / "home"))
+    destination.path.editingFinished.emit()
+    wait_until(dock.home.job.button.isEnabled, "the button that runs")
+    half = threading.Event()
+    usual = BackprojectJob._write_unit
+
+    def write(self: BackprojectJob, blocks: Any, cancel: Any) -> None:
+        usual(self, blocks, cancel)
+        if not self._written:
+            return  # nothing is labelled in these chunks
+        half.set()
+        while not cancel.is_set():
+            assert not over.wait(0.005), "nobody has stopped it"
+        raise Cancelled("as asked")
+
+    over = threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BackprojectJob, "_write_unit", write)
+        dock.home.job.button.click()
+        wait_until(half.is_set, "the first chunks")
+        assert any(path.is_file() for path in into.rglob("*")), "nothing is half written"
+        del dock, destination
+        try:
+            at.close_as_a_user()
+            text = at.asked().text()
+            assert text.startswith("A backprojection is running: stop it and close?")
+            at.answer(KINDS.Cancel)
+            assert at.work.jobs.running == ["a backprojection"]
+            at.close_as_a_user()
+            at.answer(KINDS.Discard)
+            at.wait_for_end()
+        finally:
+            over.set()
+    assert list(into.iterdir()) == []
     wait_until(lambda: not own_threads(), "the threads to end")
     assert list(recovery_folder().iterdir()) == []
 
